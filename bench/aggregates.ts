@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { defineAggregate } from '../src/model/aggregate.ts';
-import { event } from '../src/model/event.ts';
+import { event } from '../src/model/event-spec.ts';
 import { Latencies, type Percentiles } from './histogram.ts';
 import { type Routed, routed } from './payload.ts';
 

@@ -56,14 +56,20 @@ export {
   type SnapshotPolicy,
   type StateOf,
 } from './model/aggregate.ts';
-export {
-  type EventDeclaration,
-  type EventSpec,
-  type EvolvingEvent,
-  event,
-  type NewEvent,
-  type StoredEvent,
+export type {
+  EventDeclaration,
+  EvolvingEvent,
+  NewEvent,
+  StoredEvent,
 } from './model/event.ts';
+export {
+  type EventSettings,
+  type EventSpec,
+  event,
+  type NextSettings,
+  type Parts,
+  versions,
+} from './model/event-spec.ts';
 export type { MessageOptions, MessageRetryOptions, UndeliveredMessage } from './model/message-options.ts';
 export type { Level, Receipt } from './model/receipt.ts';
 export type { StartOptions } from './model/start-options.ts';
@@ -83,7 +89,7 @@ export type { RuntimeStatus } from './runtime/status.ts';
 export type { Subscriptions } from './runtime/subscriptions.ts';
 export type { StoreOptions } from './store/adapter.ts';
 export { openEventStore } from './store/open.ts';
-export type { ReadOnlyEventStore } from './store/read-only.ts';
+export type { ReadingOptions, ReadOnlyEventStore } from './store/read-only.ts';
 export type {
   AsOf,
   EventArchive,

@@ -3,7 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Bus, type ListenerHandle } from '../src/bus/bus.ts';
-import { event, type StoredEvent } from '../src/model/event.ts';
+import type { StoredEvent } from '../src/model/event.ts';
+import { event } from '../src/model/event-spec.ts';
 import { Counter as Fixture } from './fixtures/counter.ts';
 import { storedEvent } from './fixtures/events.ts';
 

@@ -7,6 +7,15 @@ import type { ErrorCode, ErrorDetails } from '../src/base/error-details.ts';
 import { isError, Rejected, TrunklineError } from '../src/base/errors.ts';
 import { fromWire, toWire, type WireError } from '../src/base/wire-error.ts';
 
+const placeOfEvent = {
+  aggregateType: 'call',
+  aggregateId: 'c1',
+  version: 3,
+  position: 17,
+  eventType: 'CallRouted',
+  schemaVersion: 1,
+};
+
 // One of each: a code that is added without a sample does not compile.
 const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   InvalidOptions: { option: 'shards', value: 0, reason: 'must be 1 to 64' },
@@ -15,6 +24,8 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   UnknownAggregateType: { aggregateType: 'cal', known: ['call', 'bid'] },
   UnknownCommand: { aggregateType: 'call', command: 'rout', known: ['route'] },
   UnknownEventType: { aggregateType: 'call', eventType: 'CallRoutd', known: ['CallRouted'] },
+  UnsupportedEventVersion: { ...placeOfEvent, schemaVersion: 9, known: [2, 4] },
+  UpcastFailed: { ...placeOfEvent, reason: 'the function that makes version 2 has thrown: no total' },
   SchemaViolation: { aggregateType: 'call', eventType: 'CallRouted', issues: [{ path: 'trunk', message: 'required' }] },
   AsyncSchemaUnsupported: { aggregateType: 'call', eventType: 'CallRouted' },
   UnserialisableValue: { path: 'data.price', reason: 'is NaN' },

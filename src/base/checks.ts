@@ -44,6 +44,15 @@ export function checkInteger(option: string, value: number, low: number, high: n
   return invalid(option, value, `must be an integer from ${low} to ${high}`);
 }
 
+/** Which event types are wanted: a list that is not empty, of names. @throws InvalidOptions */
+export function checkTypeList(option: string, types: unknown, forAll: string): void {
+  if (!Array.isArray(types)) invalid(option, types, `must be a list of event types; ${forAll}`);
+  const list = types as unknown[];
+  if (list.length === 0) invalid(option, [], `is empty, and would select nothing; name event types, or ${forAll}`);
+  const wrong = list.findIndex((type) => typeof type !== 'string' || type === '');
+  if (wrong >= 0) invalid(`${option}[${wrong}]`, list[wrong], 'must be the name of an event type');
+}
+
 export function checkDeadline(option: string, deadlineMs: number): void {
   if (typeof deadlineMs === 'number' && deadlineMs > 0 && deadlineMs <= deadlineLimitMs) return;
   invalid(option, deadlineMs, `must be milliseconds, more than 0 and at most ${deadlineLimitMs}`);

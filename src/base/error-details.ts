@@ -5,6 +5,16 @@ import type { Shown } from './shown.ts';
 /** Whether a command was carried out. `yes`: it is in the log; what its caller waited for beyond that (a level) did not come in time. */
 export type Executed = 'no' | 'unknown' | 'yes';
 
+/** Which stored event: `version` is the aggregate's, `schemaVersion` that of its payload. */
+export interface StoredEventPlace {
+  aggregateType: string;
+  aggregateId: string;
+  version: number;
+  position: number;
+  eventType: string;
+  schemaVersion: number;
+}
+
 /** What each code carries. The codes are a closed list: a `switch` over them can be exhaustive. */
 export interface ErrorDetails {
   // refused at the edge, before anything is written
@@ -16,6 +26,10 @@ export interface ErrorDetails {
   UnknownAggregateType: { aggregateType: string; known: string[] };
   UnknownCommand: { aggregateType: string; command: string; known: string[] };
   UnknownEventType: { aggregateType: string; eventType: string; known: string[] };
+  /** `known`: the lowest and the highest version that this release reads. `position` 0: not known where it was found. */
+  UnsupportedEventVersion: StoredEventPlace & { known: [number, number] };
+  /** An event of an older version could not be made into one of the newest. `position` 0: not known where it was found. */
+  UpcastFailed: StoredEventPlace & { reason: string };
   SchemaViolation: { aggregateType: string; eventType: string; issues: { path: string; message: string }[] };
   AsyncSchemaUnsupported: { aggregateType: string; eventType: string };
   UnserialisableValue: { path: string; reason: string };

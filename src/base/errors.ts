@@ -2,9 +2,15 @@
 // Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
 import { isNativeError } from 'node:util/types';
 import { brand } from './brand.ts';
-import type { ErrorCode, ErrorDetails } from './error-details.ts';
+import type { ErrorCode, ErrorDetails, StoredEventPlace } from './error-details.ts';
 import { shownText } from './shown.ts';
 import { tame, tameDetails } from './tame.ts';
+
+function placeOf(d: StoredEventPlace): string {
+  const { aggregateType, aggregateId, version, position, eventType, schemaVersion } = d;
+  const at = position === 0 ? '' : ` at position ${position}`;
+  return `${aggregateType}/${aggregateId}, event ${version}${at}, ${eventType} of version ${schemaVersion}`;
+}
 
 const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   InvalidOptions: (d) => `option ${d.option}${shownText(d.value)}: ${d.reason}`,
@@ -13,6 +19,10 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   UnknownAggregateType: (d) => `no aggregate '${d.aggregateType}' here; known: ${d.known.join(', ')}`,
   UnknownCommand: (d) => `'${d.aggregateType}' has no command '${d.command}'; known: ${d.known.join(', ')}`,
   UnknownEventType: (d) => `'${d.aggregateType}' has no event '${d.eventType}'; known: ${d.known.join(', ')}`,
+  UnsupportedEventVersion: (d) =>
+    `${placeOf(d)}: this release reads versions ${d.known[0]} to ${d.known[1]} of it; ` +
+    'deploy the release that has written it, or declare the version by versions().next()',
+  UpcastFailed: (d) => `${placeOf(d)}: ${d.reason}`,
   SchemaViolation: (d) =>
     `${d.aggregateType}.${d.eventType}: ${d.issues.map((i) => `${i.path || 'data'}: ${i.message}`).join('; ')}`,
   AsyncSchemaUnsupported: (d) =>

@@ -15,6 +15,7 @@ import type { StateTables } from '../handler-state/handler-state.ts';
 import { firstRecord, recordsOf } from '../handler-state/records.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
+import { Evolution } from '../model/evolution.ts';
 import { toPlain } from '../wire/payload.ts';
 import {
   checkChange,
@@ -85,6 +86,7 @@ export class DeadLetters {
   private readonly handlerState: StateTables;
   private readonly running: RunningHandlers;
   private readonly definitions: ReadonlyMap<string, AnyAggregate>;
+  private readonly evolution: Evolution;
 
   /** @internal */
   constructor(
@@ -97,17 +99,18 @@ export class DeadLetters {
     this.handlerState = handlerState;
     this.running = running;
     this.definitions = definitions;
+    this.evolution = new Evolution(definitions.values());
   }
 
   /** In the order of handler, aggregate and event. */
   async list(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
     checkLetterQuery(query);
-    return this.find(query, ({ record }) => shown(record));
+    return this.find(query, ({ record }) => shown(record, this.evolution));
   }
 
   /** @throws UnknownDeadLetter */
   async show(id: string): Promise<DeadLetter> {
-    return shown((await this.one(id)).record);
+    return shown((await this.one(id)).record, this.evolution);
   }
 
   /**
@@ -149,7 +152,8 @@ export class DeadLetters {
   async edit(id: string, data: unknown): Promise<DeadLetter> {
     let checked = toPlain(data, 'data'); // now, whatever its owner makes of it while the letter is read
     const { key, record } = await this.one(id);
-    const { aggregateType, type } = record.event;
+    const { aggregateType } = record.event;
+    const { type, schemaVersion } = letterEvent(record, this.evolution);
     const schema = (
       own(this.definitions.get(aggregateType)?.events ?? {}, type) as AnyAggregate['events'][string] | undefined
     )?.schema;
@@ -166,14 +170,14 @@ export class DeadLetters {
     }
     const edited: LetterRecord = {
       ...record,
-      event: { ...record.event, data: toPlain(checked, 'data') },
+      event: { ...record.event, type, schemaVersion, data: toPlain(checked, 'data') },
       edited: true,
     };
     const { handlerState } = this;
     if ((await handlerState.get(letterTable, key)) === undefined) throw unknown(id);
     handlerState.stage(letterTable, key, edited);
     await this.kept();
-    return shown(edited);
+    return shown(edited, this.evolution);
   }
 
   /**
@@ -234,7 +238,7 @@ export class DeadLetters {
     const work = async (): Promise<DeadLetterOutcome[]> => {
       const outcomes: DeadLetterOutcome[] = [];
       for (const { record } of letters) {
-        const failed = await this.handlerOf(record).rehearse(letterEvent(record));
+        const failed = await this.handlerOf(record).rehearse(letterEvent(record, this.evolution));
         const id = idOf(record);
         outcomes.push(
           failed === undefined ? { id, outcome: 'would succeed' } : { id, outcome: 'would fail', error: failed },
@@ -282,11 +286,12 @@ export class DeadLetters {
     const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
     const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
     const before = dateMs() - olderThanMs;
+    const types = type === undefined ? undefined : this.evolution.names([type], aggregateType)!.stored;
     const matches = ({ event, ...record }: LetterRecord): boolean => {
       if (eventId !== undefined && event.id !== eventId) return false;
       if (aggregateType !== undefined && event.aggregateType !== aggregateType) return false;
       if (aggregateId !== undefined && event.aggregateId !== aggregateId) return false;
-      if (type !== undefined && event.type !== type) return false;
+      if (types !== undefined && !types.has(event.type)) return false;
       if (reason !== undefined && record.reason !== reason) return false;
       return olderThanMs === 0 || Date.parse(record.parkedAt) <= before;
     };
@@ -295,7 +300,7 @@ export class DeadLetters {
       if (part === undefined) break;
       prefix += `${part}\0`;
     }
-    const part = eventId ?? aggregateId ?? type;
+    const part = eventId ?? aggregateId ?? (types?.size === 1 ? type : undefined);
     const matching = part === undefined ? '' : JSON.stringify(part);
     const letters: T[] = [];
     for await (const letter of recordsOf(this.handlerState, letterTable, letterOf, { prefix, matching })) {
@@ -308,11 +313,11 @@ export class DeadLetters {
 
 const idOf = ({ handler, event }: LetterRecord): string => `${handler}/${event.id}`;
 
-const shown = (record: LetterRecord): DeadLetter => ({
+const shown = (record: LetterRecord, evolution: Evolution): DeadLetter => ({
   id: idOf(record),
   handler: record.handler,
   reason: record.reason,
-  event: letterEvent(record),
+  event: letterEvent(record, evolution),
   attempts: record.attempts,
   error: record.error,
   parkedAt: new Date(record.parkedAt),

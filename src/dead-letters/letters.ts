@@ -5,6 +5,8 @@ import { isNativeError } from 'node:util/types';
 import { checked, flag, number, object, oneOf, optional, type Shape, text } from '../base/json.ts';
 import { tame } from '../base/tame.ts';
 import { eventOf, type StoredEvent } from '../model/event.ts';
+import { Evolution } from '../model/evolution.ts';
+import { today } from '../model/evolved-event.ts';
 import { deepFreeze } from '../wire/payload.ts';
 
 export const letterTable = 'dead-letters';
@@ -87,8 +89,13 @@ export function letterError(error: unknown): LetterError {
   }
 }
 
-/** The event in a letter, as a handler sees it: frozen, with `occurredAt` a Date. */
-export function letterEvent({ event }: Pick<LetterRecord, 'event'>): StoredEvent {
+/** The event in a letter, as a handler sees it: frozen, with `occurredAt` a Date. A letter holds the event as it is stored. */
+export function letterEvent(
+  { event }: Pick<LetterRecord, 'event'>,
+  evolution: Evolution = Evolution.none,
+): StoredEvent {
   const { occurredAt, ...rest } = event as Record<string, unknown>;
-  return eventOf({ ...deepFreeze(rest), occurredAt: new Date(occurredAt as string) }) as unknown as StoredEvent;
+  const at = new Date(occurredAt as string);
+  const stored = eventOf({ ...deepFreeze(rest), occurredAt: at }) as unknown as StoredEvent;
+  return today(stored, evolution) ?? stored;
 }

@@ -8,6 +8,7 @@ import { handledKey, handledTable } from '../handler-state/completion-records.ts
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { firstRecord, recordsOf } from '../handler-state/records.ts';
 import type { StoredEvent } from '../model/event.ts';
+import { asStored } from '../model/evolved-event.ts';
 import {
   aggregateKey,
   type LetterRecord,
@@ -80,7 +81,7 @@ export class ParkedSequences {
     const record: LetterRecord = {
       handler: this.handler,
       reason: failure ? 'failed' : 'behind',
-      event: event.toJSON() as LetterRecord['event'],
+      event: asStored(event).toJSON() as LetterRecord['event'],
       attempts: failure?.attempts ?? 0,
       parkedAt: new Date(dateMs()).toISOString(),
       ...(failure && { error: letterError(failure.error) }),

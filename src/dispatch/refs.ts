@@ -3,7 +3,8 @@
 import { checkId, invalid } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
-import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
+import type { AggregateLike, AnyAggregate, SendOptions } from '../model/aggregate.ts';
+import { checkEventNames } from '../model/catalogue.ts';
 import type { Receipt } from '../model/receipt.ts';
 import { type AnyRef, type CommandSender, type RefClass, refClass } from './ref.ts';
 
@@ -35,6 +36,11 @@ export class Refs {
       throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.classes.keys()] });
     checkId('aggregate id', id);
     return new Ref(id);
+  }
+
+  /** Names of events in a query of a user's. @throws UnknownEventType */
+  checkEventNames(types: readonly string[], aggregates: readonly AggregateLike[] | undefined): void {
+    checkEventNames(types, aggregates, this.definitions);
   }
 
   /**

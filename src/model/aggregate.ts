@@ -8,7 +8,8 @@ import { own } from '../base/own.ts';
 import { tame } from '../base/tame.ts';
 import { moduleRule, moduleUrl } from '../base/user-module.ts';
 import type { Carried, DeepReadonly, DeliveredFields } from '../wire/carried.ts';
-import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
+import type { EvolvingEvent, StoredEvent } from './event.ts';
+import { type EventSpec, isEventSpec } from './event-spec.ts';
 import type { Level, Receipt } from './receipt.ts';
 
 declare const phantom: unique symbol;
@@ -93,6 +94,8 @@ export interface Aggregate<Name extends string, State, E extends Events, C> {
   readonly evolve: Evolve<Name, State, E>;
   readonly commands: C;
   readonly snapshot: Required<SnapshotPolicy>;
+  /** Event types of the past that mean nothing any more. */
+  readonly retired: readonly string[];
   readonly [phantom]?: [State, C];
 }
 
@@ -132,6 +135,8 @@ export function defineAggregate<const Name extends string, State, E extends Even
     evolve: NoInfer<Evolve<Name, State, E>>;
     commands: C;
     snapshot?: SnapshotPolicy | undefined;
+    /** Event types of the past that mean nothing any more: reducers and handlers pass over them. */
+    retired?: readonly string[] | undefined;
   },
 ): Aggregate<Name, State, E, C> {
   const fail = (reason: string): never => {
@@ -147,10 +152,10 @@ export function defineAggregate<const Name extends string, State, E extends Even
   for (const type of Object.keys(spec.events)) {
     checkName('event type', type, NAME_BYTES_LIMIT, fail);
     if (typeof own(spec.evolve, type) !== 'function') fail(`evolve has no function for event '${type}'`);
-    const version = spec.events[type]?.schemaVersion;
-    if (typeof version !== 'number') return fail(`event '${type}' must be made by event()`);
-    if (!Number.isInteger(version) || version < 1 || version > 65535) fail(`event '${type}' has version ${version}`);
+    if (!isEventSpec(spec.events[type])) return fail(`event '${type}' must be made by event() or versions()`);
   }
+  const retired = spec.retired ?? [];
+  checkPast(spec.events, retired, fail);
   for (const type of Object.keys(spec.evolve))
     if (!Object.hasOwn(spec.events, type)) fail(`evolve names '${type}', no event of its`);
   for (const command of Object.keys(spec.commands)) {
@@ -164,11 +169,35 @@ export function defineAggregate<const Name extends string, State, E extends Even
   const { every = 100, version = 1 } = spec.snapshot ?? {};
   if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
   if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
-  return Object.freeze({ ...spec, name, module, snapshot: { every, version } }) as Aggregate<Name, State, E, C>;
+  return Object.freeze({ ...spec, name, module, snapshot: { every, version }, retired: [...retired] }) as Aggregate<
+    Name,
+    State,
+    E,
+    C
+  >;
 }
 
 const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });
-const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'snapshot'];
+const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'snapshot', 'retired'];
+
+/** Each name that events were ever stored by means one thing. */
+function checkPast(events: Events, retired: readonly string[], fail: (reason: string) => never): void {
+  if (!Array.isArray(retired)) fail('retired must be a list of event types');
+  const meaning = new Map(Object.keys(events).map((type) => [type, `event '${type}'`]));
+  const claim = (name: string, by: string): void => {
+    const other = meaning.get(name);
+    if (other !== undefined) fail(`'${tame(name, 80)}' is claimed twice: by ${other} and by ${by}`);
+    meaning.set(name, by);
+  };
+  for (const type of retired) {
+    checkName('retired event type', type, NAME_BYTES_LIMIT, fail);
+    claim(type, 'retired');
+  }
+  for (const [type, { past }] of Object.entries(events)) {
+    for (const name of past.names) claim(name, `renamedFrom() of '${type}'`);
+    for (const source of past.splits) claim(source.type, `splitFrom() of '${type}'`);
+  }
+}
 
 function checkShape(prefix: string, given: object, known: readonly string[], fail: (reason: string) => never): void {
   const what = prefix.slice(0, -1) || 'the definition';

@@ -1,10 +1,11 @@
 // What aggregates declare of their events, as plain data that may cross threads: names, versions, and the payloads' JSON
 // Schemas where a validator can tell them (https://standardschema.dev/json-schema).
 
-import { invalid } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import type { AggregateLike, AnyAggregate } from './aggregate.ts';
-import type { EventDeclaration, EventSpec } from './event.ts';
+import type { EventDeclaration } from './event.ts';
+import type { EventSpec } from './event-spec.ts';
+import { evolutionOf } from './evolution.ts';
 
 interface JsonSchemaSource {
   output(options: { target: string }): Record<string, unknown>;
@@ -49,15 +50,6 @@ export function checkRegistered(
   }
 }
 
-/** Which event types are wanted: a list that is not empty, of names. @throws InvalidOptions */
-export function checkTypeList(option: string, types: unknown, forAll: string): void {
-  if (!Array.isArray(types)) invalid(option, types, `must be a list of event types; ${forAll}`);
-  const list = types as unknown[];
-  if (list.length === 0) invalid(option, [], `is empty, and would select nothing; name event types, or ${forAll}`);
-  const wrong = list.findIndex((type) => typeof type !== 'string' || type === '');
-  if (wrong >= 0) invalid(`${option}[${wrong}]`, list[wrong], 'must be the name of an event type');
-}
-
 /**
  * Refuse names of events that none of these aggregates declares: a misspelt one would never come, in silence. Where one of the
  * aggregates is not known here (an entity's, or one of the past), anything may be right. `'*'` is no name.
@@ -72,8 +64,10 @@ export function checkEventNames(
   const found = aggregates.map((one) => (typeof one === 'string' ? definitions.get(one) : one));
   if (found.includes(undefined)) return;
   const known = found.flatMap((one) => Object.keys((one as AnyAggregate).events));
+  const isOlderName = (type: string): boolean =>
+    found.some((one) => evolutionOf(one as AnyAggregate).names.get(type)?.kind === 'event');
   for (const eventType of types) {
-    if (eventType === '*' || known.includes(eventType)) continue;
+    if (eventType === '*' || known.includes(eventType) || isOlderName(eventType)) continue;
     const aggregateType = found.map((one) => (one as AnyAggregate).name).join(', ');
     throw new TrunklineError('UnknownEventType', { aggregateType, eventType: String(eventType), known });
   }

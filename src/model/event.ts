@@ -1,63 +1,12 @@
-// Events: how a definition declares one, and how everyone sees one.
+// Events as everyone sees them. How a definition declares one: event-spec.ts.
 
 import { inspect } from 'node:util';
-import type { StandardSchemaV1 as Schema } from '@standard-schema/spec';
-import { TrunklineError } from '../base/errors.ts';
 import { userJson } from '../base/json.ts';
-import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { ownGetter } from '../base/own-getter.ts';
-import { shown } from '../base/shown.ts';
-import type { CarriableFields } from '../wire/carried.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { metadataIn } from '../wire/metadata.ts';
 import { deepFreeze } from '../wire/payload.ts';
-
-declare const phantom: unique symbol;
-
-/** One event type of an aggregate: its payload's type and, optionally, its validator and schema version. */
-export interface EventSpec<Input, Output = Input> {
-  readonly schema?: Schema<Input, Output> | undefined;
-  readonly schemaVersion: number;
-  readonly [phantom]?: (input: Input) => Output;
-}
-
-export interface EventSettings {
-  /** Version of the payload's shape, 1 to 65535; default 1. */
-  version?: number | undefined;
-}
-
-const settingsFields = fieldsOf<EventSettings>({ version: true });
-
-/**
- * Declare an event type by a validator (any synchronous Standard Schema: zod, valibot, arktype …) or by a type alone.
- *
- * ```ts
- * events: { CallRouted: event(z.object({ trunk: z.string() })), CallFailed: event<{ reason: string }>() }
- * ```
- * @throws InvalidOptions
- */
-export function event<Payload extends CarriableFields<Payload>>(
-  schema?: undefined,
-  settings?: EventSettings,
-): EventSpec<Payload>;
-export function event<S extends Schema>(
-  schema: S,
-  settings?: EventSettings,
-): EventSpec<Schema.InferInput<S>, Schema.InferOutput<S>>;
-export function event(schema?: Schema | undefined, settings: EventSettings = {}): EventSpec<unknown> {
-  checkFields('event', settings, settingsFields);
-  const { version: schemaVersion = 1 } = settings;
-  if (!Number.isInteger(schemaVersion) || schemaVersion < 1 || schemaVersion > 65535) {
-    const reason = 'must be an integer from 1 to 65535';
-    throw new TrunklineError('InvalidOptions', { option: 'event.version', value: shown(schemaVersion), reason });
-  }
-  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
-    const reason = 'must be a Standard Schema (zod, valibot, arktype …)';
-    throw new TrunklineError('InvalidOptions', { option: 'event.schema', value: shown(schema), reason });
-  }
-  return { schema, schemaVersion };
-}
 
 /** An event type as its definition declares it. */
 export interface EventDeclaration {
@@ -78,10 +27,12 @@ export interface StoredEvent<Type extends string = string, Data = unknown, Name 
   readonly aggregateId: string;
   /** 1, 2, 3 … within the aggregate, no gap, no duplicate. */
   readonly version: number;
+  /** By the name that it has today, whatever it was stored by. */
   readonly type: Type;
-  /** Version of the payload's shape. */
+  /** Version of the payload's shape: the newest, whatever it was stored by. */
   readonly schemaVersion: number;
   readonly occurredAt: Date;
+  /** @throws UnsupportedEventVersion, UpcastFailed where it was stored by another version */
   readonly data: Data;
   readonly metadata: Metadata;
   /** Plain JSON values; `occurredAt` as ISO text, decimals as the text they are. */

@@ -14,7 +14,9 @@ import { checkpointTable } from '../handler-state/checkpoint.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { valuesOf } from '../handler-state/records.ts';
 import type { StoredEvent } from '../model/event.ts';
+import { wantedParts } from '../model/evolved-event.ts';
 import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
+import { inTurn } from '../subscriptions/parts.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from '../subscriptions/reading-options.ts';
 import { resolveSubscription } from '../subscriptions/settings.ts';
 import type { RunningSubscription } from '../subscriptions/subscription.ts';
@@ -63,7 +65,7 @@ class RowSet<Row> {
       },
       stage.definitions,
     );
-    const call = (event: StoredEvent): unknown => this.fold(event);
+    const call = (event: StoredEvent): unknown => inTurn(wantedParts(event, settings.types), (part) => this.fold(part));
     this.subscription = stage.begin(settings, call, {
       volatile: into === 'memory',
       handlerState: stage.local,

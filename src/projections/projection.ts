@@ -1,14 +1,13 @@
 // Projections: rows folded from events. What a user says of one, and may ask of it; where its rows lie is the matter of
 // `local-projection.ts` and of a store's adapter.
 
-import { checkAggregate, checkId, checkInteger, nameFault } from '../base/checks.ts';
+import { checkAggregate, checkId, checkInteger, checkTypeList, nameFault } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checked, number, object, optional, text } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { shown } from '../base/shown.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import type { AggregateLike, EventNameOf, EventsNamed } from '../model/aggregate.ts';
-import { checkTypeList } from '../model/catalogue.ts';
 import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
 import type { RangeOptions, WaitOptions } from '../subscriptions/reading-options.ts';
 import type { DeliveredFields } from '../wire/carried.ts';

@@ -25,7 +25,6 @@ import type {
   SendOptions,
   StateOf,
 } from '../model/aggregate.ts';
-import { checkEventNames } from '../model/catalogue.ts';
 import { checkLevel, type Level } from '../model/receipt.ts';
 import { callerOf, isInsideShard, noteViolation } from '../shard/shard-guard.ts';
 import type { EventQuery, StateAt } from '../store/store.ts';
@@ -182,7 +181,7 @@ export class Runtime implements AsyncDisposable {
     const events = this.stages.reading.history.events(query); // checks the query
     const { type, types = [], aggregate } = query;
     const names = type === undefined ? types : [type, ...types];
-    checkEventNames(names, aggregate === undefined ? undefined : [aggregate], this.stages.dispatch.refs.definitions);
+    this.stages.dispatch.refs.checkEventNames(names, aggregate === undefined ? undefined : [aggregate]);
     return events as AsyncIterableIterator<EventsNamed<A, T>>;
   }
 
@@ -237,7 +236,7 @@ export class Runtime implements AsyncDisposable {
     const { dispatch, flushThread, options } = this.stages;
     for (const name of Object.keys(publishing)) {
       const [aggregate, eventType] = splitOnce(name);
-      if (eventType !== undefined) checkEventNames([eventType], [aggregate], dispatch.refs.definitions);
+      if (eventType !== undefined) dispatch.refs.checkEventNames([eventType], [aggregate]);
     }
     return flushThread.configure(options.stream?.name, { publishing });
   }

@@ -10,6 +10,7 @@ import { StoreAnswers } from '../dispatch/store-answers.ts';
 import { admitBytesOf } from '../log/lmdb.ts';
 import type { FlushPolicy } from '../log/policy.ts';
 import { checkRegistered } from '../model/catalogue.ts';
+import { Evolution } from '../model/evolution.ts';
 import { deliveryEvents } from '../model/undelivered.ts';
 import type { ControlBlockWriter } from '../shared/control-block.ts';
 import { shutExitGuardAtExit } from '../shared/exit-guard.ts';
@@ -27,6 +28,8 @@ export interface HostStage {
   readonly dispatch: Dispatch;
   readonly bus: Bus;
   readonly failure: RuntimeFailure;
+  /** How stored events are read. */
+  readonly evolution: Evolution;
   readonly answers: StoreAnswers;
   readonly news: EventEmitter<HostNews>;
   readonly listenerErrors: { readonly count: number };
@@ -79,7 +82,8 @@ export function makeHost(made: {
   applyFlush(options.flush);
   endInSteps(dispatch, failure, shutdown);
   const news = new EventEmitter<HostNews>();
-  return { dispatch, bus, failure, answers, news, listenerErrors, applyFlush, admitBytes };
+  const evolution = new Evolution(aggregates);
+  return { dispatch, bus, failure, evolution, answers, news, listenerErrors, applyFlush, admitBytes };
 }
 
 /** How commands in flight and messages end: as far as they can, then as given up, then with the runtime. */

@@ -23,7 +23,7 @@ export interface ReadersStage {
 export async function openReaders(
   made: Given & DirectoryStage & HostStage & LogStage & FlushStage,
 ): Promise<ReadersStage> {
-  const { options, directory, control, log, local, shutdown, answers, dispatch } = made;
+  const { options, directory, control, log, local, shutdown, answers, dispatch, evolution } = made;
   const { store } = options;
   const logReader = openLogReader(directory.logFolder, made.mapBytes);
   shutdown.add('logReader', () => shutdown.orAbandoned(logReader.close()));
@@ -40,6 +40,7 @@ export async function openReaders(
     report: (error) => options.logger.error({ err: error }, error.message),
     progress: dispatch.progress,
     waitTimeoutMs: options.waitTimeoutMs,
+    evolution,
   });
   shutdown.add('readers', () => shutdown.orAbandoned(reading.close()));
   answers.open(reading);

@@ -6,6 +6,8 @@ import { userJson } from '../base/json.ts';
 import { ownGetter } from '../base/own-getter.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { EvolvingEvent } from '../model/event.ts';
+import type { EventSpec } from '../model/event-spec.ts';
+import { type AggregateEvolution, evolutionOf, type StoredName } from '../model/evolution.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { metadataIn } from '../wire/metadata.ts';
@@ -92,18 +94,32 @@ export interface Reducer {
   readonly seesEvent: boolean;
 }
 
-const reducersByDefinition = new WeakMap<AnyAggregate, ReadonlyMap<string, Reducer>>();
+/** How a definition's stored events are folded. */
+interface Folding {
+  readonly reducers: ReadonlyMap<string, Reducer>;
+  readonly evolution: AggregateEvolution;
+  /** By the name in the frame. `reducer`: of the event that it is today, where that is one. */
+  readonly byStoredName: ReadonlyMap<string, { readonly known: StoredName; readonly reducer: Reducer | undefined }>;
+}
+
+const foldings = new WeakMap<AnyAggregate, Folding>();
+
+function foldingOf(definition: AnyAggregate): Folding {
+  let folding = foldings.get(definition);
+  if (folding === undefined) {
+    const entries = Object.entries(definition.evolve as Record<string, ReducerFunction>);
+    const reducers = new Map(entries.map(([type, evolve]) => [type, { evolve, seesEvent: seesEvent(evolve) }]));
+    const evolution = evolutionOf(definition);
+    const names = [...evolution.names];
+    const byStoredName = new Map(names.map(([name, known]) => [name, { known, reducer: reducers.get(known.type) }]));
+    folding = { reducers, evolution, byStoredName };
+    foldings.set(definition, folding);
+  }
+  return folding;
+}
 
 /** A definition's reducers by event type; names that the definition does not have are not found. */
-export function reducersOf(definition: AnyAggregate): ReadonlyMap<string, Reducer> {
-  let reducers = reducersByDefinition.get(definition);
-  if (reducers === undefined) {
-    const entries = Object.entries(definition.evolve as Record<string, ReducerFunction>);
-    reducers = new Map(entries.map(([type, evolve]) => [type, { evolve, seesEvent: seesEvent(evolve) }]));
-    reducersByDefinition.set(definition, reducers);
-  }
-  return reducers;
-}
+export const reducersOf = (definition: AnyAggregate): ReadonlyMap<string, Reducer> => foldingOf(definition).reducers;
 
 // `name(a, { b }) {`, `(a, b) =>`, `a =>`, `function (a) {`: parameters without a default, a rest or nested parentheses.
 const plainParameters = /^(?:async\s+)?(?:function\b)?\s*[\w$]*\s*(?:\([^()=.]*\)|)\s*(?:=>|\{)/;
@@ -132,19 +148,58 @@ export function reduce(reducer: Reducer, state: unknown, data: unknown, event: A
   }
 }
 
-/** The state after one stored event. A type that the definition does not know is an error, never skipped. */
-export function evolveFrame(definition: AnyAggregate, state: unknown, frame: FrameReader, id: string): unknown {
-  const type = frame.name;
-  const reducer = reducersOf(definition).get(type);
-  if (reducer === undefined) {
-    const known = Object.keys(definition.events);
-    throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: type, known });
+/**
+ * The state after one stored event, whatever that is today. A type that the definition does not know is an error, never
+ * skipped. `position` 0: not known here.
+ * @throws UnknownEventType, UnsupportedEventVersion, UpcastFailed
+ */
+export function evolveFrame(
+  definition: AnyAggregate,
+  state: unknown,
+  frame: FrameReader,
+  id: string,
+  position = 0,
+): unknown {
+  const { name: type, schemaVersion } = frame;
+  const { byStoredName, evolution, reducers } = foldingOf(definition);
+  const found = byStoredName.get(type);
+  if (found === undefined) {
+    const names = Object.keys(definition.events);
+    throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: type, known: names });
   }
+  const { known, reducer } = found;
+  if (known.kind === 'retired') return state;
   const data: unknown = userJson(frame.dataJson);
+  if (known.kind === 'event') {
+    const { spec } = known;
+    if (spec.schemaVersion === schemaVersion)
+      return fold(definition, reducer!, state, frame, id, known.type, schemaVersion, data);
+    const place = { aggregateType: definition.name, aggregateId: id, version: frame.version, position };
+    const newest = evolution.upcast(type, spec, schemaVersion, data, place);
+    return fold(definition, reducer!, state, frame, id, known.type, spec.schemaVersion, newest);
+  }
+  const place = { aggregateType: definition.name, aggregateId: id, version: frame.version, position };
+  let after = state;
+  for (const part of evolution.split(known, schemaVersion, data, place)) {
+    after = fold(definition, reducers.get(part.type)!, after, frame, id, part.type, part.schemaVersion, part.data);
+  }
+  return after;
+}
+
+// By position: it runs for each event of a load, and an object of them would be one more allocation.
+function fold(
+  { name }: AnyAggregate,
+  reducer: Reducer,
+  state: unknown,
+  frame: FrameReader,
+  id: string,
+  type: string,
+  schemaVersion: number,
+  data: unknown,
+): unknown {
   if (!reducer.seesEvent) return reduce(reducer, state, data, undefined);
-  const { version, schemaVersion, occurredAt, metadataJson, view } = frame;
+  const { version, occurredAt, metadataJson, view } = frame;
   const idOffset = frame.offset + 16;
-  const { name } = definition;
   return reduce(
     reducer,
     state,
@@ -162,9 +217,20 @@ const allOfIt: InspectOptions = {
   sorted: true,
 };
 
+/** What older events are read by: a definition without a past adds nothing, so that its snapshots stay good. */
+function addPast({ events, retired = [] }: AnyAggregate, add: (text: string) => void): void {
+  for (const [type, { past }] of Object.entries(events as Record<string, EventSpec<any>>).sort()) {
+    for (const { up, schemaVersion } of past.steps)
+      if (up !== undefined) add(`${type}@${schemaVersion}${up.toString()}`);
+    for (const name of past.names) add(`${type}<${name}`);
+    for (const source of past.splits) add(`${type}<<${source.type}${source.split.toString()}`);
+  }
+  for (const type of [...retired].sort()) add(`-${type}`);
+}
+
 /**
- * Changes when a reducer's text, the first state or the declared snapshot version does: a snapshot of another one is not
- * used. What a reducer has captured from around it is not seen: that is what the declared version is for.
+ * Changes when the text of a reducer or an upcaster, the first state or the declared snapshot version does: a snapshot of
+ * another one is not used. What a function has captured from around it is not seen: that is what the declared version is for.
  */
 export function reducerFingerprint(definition: AnyAggregate): string {
   let hash = 0x811c9dc5;
@@ -175,5 +241,6 @@ export function reducerFingerprint(definition: AnyAggregate): string {
   add(inspect(definition.state(), allOfIt));
   const reducers = reducersOf(definition);
   for (const type of [...reducers.keys()].sort()) add(type + reducers.get(type)!.evolve.toString());
+  addPast(definition, add);
   return `${definition.snapshot.version}:${(hash >>> 0).toString(36)}`;
 }

@@ -1,9 +1,9 @@
 // What a store's readers check of their arguments, with a runtime and without one.
 
-import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../base/checks.ts';
+import { checkAggregate, checkDate, checkId, checkInteger, checkTypeList, invalid } from '../base/checks.ts';
 import { checkFields, fieldsOf, taken } from '../base/known-fields.ts';
 import type { AggregateLike, AnyAggregate } from '../model/aggregate.ts';
-import { checkEventNames, checkTypeList } from '../model/catalogue.ts';
+import { checkEventNames } from '../model/catalogue.ts';
 import { storeQueryFields } from './query.ts';
 import type { AsOf, StoreQuery, TypeQuery } from './store.ts';
 

@@ -3,6 +3,16 @@
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
 import { metadataIn } from '../wire/metadata.ts';
 
+/** What is asked for. */
+export interface Wanted {
+  aggregateType?: string | undefined;
+  aggregateId?: string | undefined;
+  types?: readonly string[] | undefined;
+  since?: Date | undefined;
+  until?: Date | undefined;
+  correlationId?: string | undefined;
+}
+
 export class EventFilter {
   readonly aggregateType: string | undefined;
   readonly aggregateId: string | undefined;
@@ -14,14 +24,7 @@ export class EventFilter {
   /** As in the metadata; any, if undefined. */
   readonly correlationId: string | undefined;
 
-  constructor(wanted: {
-    aggregateType?: string | undefined;
-    aggregateId?: string | undefined;
-    types?: readonly string[] | undefined;
-    since?: Date | undefined;
-    until?: Date | undefined;
-    correlationId?: string | undefined;
-  }) {
+  constructor(wanted: Wanted) {
     this.aggregateType = wanted.aggregateType;
     this.aggregateId = wanted.aggregateId;
     this.types = wanted.types && new Set(wanted.types);

@@ -4,12 +4,14 @@ import { TrunklineError } from '../base/errors.ts';
 import { own } from '../base/own.ts';
 import type { AnyAggregate, StateOf } from '../model/aggregate.ts';
 import type { EvolvingEvent, StoredEvent } from '../model/event.ts';
+import { Evolution } from '../model/evolution.ts';
+import { eventsToday } from '../model/evolved-event.ts';
 import { readableState } from '../model/readable-state.ts';
 import type { AsOf, StateAt } from './store.ts';
 
 type Reducer = (state: unknown, data: unknown, event: EvolvingEvent) => unknown;
 
-/** The aggregate at that moment; undefined if it had no event then. `events`: its events from the first, in version order. */
+/** The aggregate at that moment; undefined if it had no event then. `events`: its events as they are stored, from the first, in version order. */
 export function foldTo<A extends AnyAggregate>(
   aggregate: A,
   events: readonly StoredEvent[],
@@ -28,9 +30,16 @@ export function foldTo<A extends AnyAggregate>(
   return { state: readableState(state as StateOf<A>), version: last.version, position: last.position };
 }
 
-function evolve(aggregate: AnyAggregate, state: unknown, event: StoredEvent): unknown {
-  const reducer = own(aggregate.evolve as Record<string, Reducer>, event.type);
-  if (reducer) return reducer(state, event.data, event);
-  const known = Object.keys(aggregate.events);
-  throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: event.type, known });
+/** The state after a stored event, whatever that is today. */
+function evolve(aggregate: AnyAggregate, before: unknown, stored: StoredEvent): unknown {
+  let state = before;
+  for (const event of eventsToday([stored], new Evolution([aggregate]))) {
+    const reducer = own(aggregate.evolve as Record<string, Reducer>, event.type);
+    if (!reducer) {
+      const known = Object.keys(aggregate.events);
+      throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: event.type, known });
+    }
+    state = reducer(state, event.data, event);
+  }
+  return state;
 }

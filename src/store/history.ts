@@ -13,11 +13,13 @@ import { onAbort } from '../base/on-abort.ts';
 import { PagedIterator } from '../base/paged-iterator.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
+import { Evolution, type WantedNames } from '../model/evolution.ts';
+import { isSplit, today, wantedParts } from '../model/evolved-event.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { FrameReader } from '../wire/frame.ts';
-import type { EventFilter } from './filter.ts';
+import { EventFilter, type Wanted } from './filter.ts';
 import { pageBytes } from './page-bytes.ts';
-import { filterOf, storeQueryFields } from './query.ts';
+import { filterOf, namesIn, storeQueryFields, withNames } from './query.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
 const queryFields = fieldsOf<EventQuery>({ ...storeQueryFields.kinds, from: true, to: true, follow: true } as never);
@@ -36,11 +38,14 @@ export class History {
   private readonly store: PagedStore;
   private readonly log: LogSource;
   private readonly control: ControlBlock;
+  private readonly evolution: Evolution;
   private readonly waiting = new Set<() => void>();
   private closed = false;
 
-  constructor(store: PagedStore, log: LogSource, control: ControlBlock) {
+  /** `evolution`: how stored events are read. */
+  constructor(store: PagedStore, log: LogSource, control: ControlBlock, evolution: Evolution = Evolution.none) {
     this.store = store;
+    this.evolution = evolution;
     this.log = log;
     this.control = control;
   }
@@ -63,14 +68,30 @@ export class History {
     checkQuery(query);
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
     const last = follow ? to : Math.min(to, this.control.position('written'));
-    const filter = filterOf(query);
-    return (signal) => this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
+    const names = namesIn(query, this.evolution);
+    const filter = filterOf(withNames(query, names));
+    const pages = (signal: AbortSignal | undefined): AsyncGenerator<StoredEvent[]> =>
+      this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
+    return (signal) => this.inParts(pages(signal), names);
   }
 
-  /** For readers that ask for pages themselves, by position. */
-  reader(filter: EventFilter): PageReader {
+  /**
+   * For readers that ask for pages themselves, by position, and keep what is done by positions: an event that has been split is
+   * one event still (`partsOf`). `types`: by names of today or of the past.
+   */
+  reader(wanted: Wanted): PageReader {
+    const names = this.evolution.names(wanted.types, wanted.aggregateType);
+    const filter = new EventFilter({ ...wanted, types: names && [...names.stored] });
     const scan = this.store.scan(filter);
     return { page: (from, to, limit) => this.page(scan, filter, from, to, limit) };
+  }
+
+  private async *inParts(
+    pages: AsyncGenerator<StoredEvent[]>,
+    names: WantedNames | undefined,
+  ): AsyncGenerator<StoredEvent[]> {
+    for await (const page of pages)
+      yield page.some(isSplit) ? page.flatMap((event) => [...wantedParts(event, names?.today)]) : page;
   }
 
   /** Something has been written. */
@@ -111,8 +132,24 @@ export class History {
     }
   }
 
-  /** What follows, from the store or else from the log; undefined if nothing does yet. */
+  /** What follows, as it is read today; undefined if nothing does yet. */
   private async page(
+    scan: StorePages,
+    filter: EventFilter,
+    from: number,
+    last: number,
+    pageSize: number,
+  ): Promise<ScanPage | undefined> {
+    const found = await this.stored(scan, filter, from, last, pageSize);
+    return found && { events: this.today(found.events), next: found.next };
+  }
+
+  private today(events: readonly StoredEvent[]): StoredEvent[] {
+    return events.map((event) => today(event, this.evolution)).filter((event) => event !== undefined);
+  }
+
+  /** From the store or else from the log. */
+  private async stored(
     scan: StorePages,
     filter: EventFilter,
     from: number,

@@ -1,6 +1,6 @@
 // `openEventStore`, which loads its work when it is called: every import of the package comes by here.
 import type { StoreOptions } from './adapter.ts';
-import type { ReadOnlyEventStore } from './read-only.ts';
+import type { ReadingOptions, ReadOnlyEventStore } from './read-only.ts';
 
 /**
  * Open the event store for reading only, without a runtime.
@@ -11,6 +11,6 @@ import type { ReadOnlyEventStore } from './read-only.ts';
  * ```
  * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch
  */
-export async function openEventStore(options: StoreOptions): Promise<ReadOnlyEventStore> {
-  return (await import('./read-only.ts')).openReadOnly(options);
+export async function openEventStore(options: StoreOptions, reading: ReadingOptions = {}): Promise<ReadOnlyEventStore> {
+  return (await import('./read-only.ts')).openReadOnly(options, reading);
 }

@@ -1,10 +1,18 @@
 // A user's query of a store: checked, and turned into a filter.
 
-import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../base/checks.ts';
+import {
+  checkAggregate,
+  checkDate,
+  checkId,
+  checkInteger,
+  checkSignal,
+  checkTypeList,
+  invalid,
+} from '../base/checks.ts';
 import { type Fields, fieldsOf } from '../base/known-fields.ts';
 import { isStorable } from '../base/tame.ts';
-import { checkTypeList } from '../model/catalogue.ts';
 import type { StoredEvent } from '../model/event.ts';
+import type { Evolution, WantedNames } from '../model/evolution.ts';
 import { EventFilter } from './filter.ts';
 import { type EventArchive, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
 
@@ -15,6 +23,19 @@ export function filterOf(query: StoreQuery): EventFilter {
   const aggregateType = aggregate === undefined ? undefined : nameOf(aggregate);
   const types = type === undefined ? query.types : [type, ...(query.types ?? [])];
   return new EventFilter({ aggregateType, aggregateId, types, since, until, correlationId });
+}
+
+/** The types that a query asks for; undefined: all. @throws InvalidOptions, InvalidId */
+export function namesIn(query: StoreQuery, evolution: Evolution): WantedNames | undefined {
+  check(query);
+  const { aggregate, type, types } = query;
+  const wanted = type === undefined ? types : [type, ...(types ?? [])];
+  return evolution.names(wanted, aggregate === undefined ? undefined : nameOf(aggregate));
+}
+
+/** The same query for what is stored. */
+export function withNames<Q extends StoreQuery>(query: Q, names: WantedNames | undefined): Q {
+  return names === undefined ? query : { ...query, type: undefined, types: [...names.stored] };
 }
 
 /** The first `limit` events of a type. */

@@ -3,16 +3,37 @@
 
 import { isMadeBy } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { printAs } from '../base/one-line.ts';
 import { shown } from '../base/shown.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../model/aggregate.ts';
+import { checkAggregates } from '../model/aggregates-option.ts';
 import type { StoredEvent } from '../model/event.ts';
+import { Evolution } from '../model/evolution.ts';
 import { loadAdapter, type StoreArchive, StoreOptions, storeRule } from './adapter.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from './arguments.ts';
-import type { AsOf, EventStore, Head, QuarantinedEvent, StateAt, StoreQuery, TypeQuery } from './store.ts';
+import { EvolvedArchive } from './evolved-archive.ts';
+import type {
+  AsOf,
+  EventArchive,
+  EventStore,
+  Head,
+  QuarantinedEvent,
+  StateAt,
+  StoreQuery,
+  TypeQuery,
+} from './store.ts';
+
+/** How the events of a store are read without a runtime. */
+export interface ReadingOptions {
+  /** Definitions: their events are read by their names of today, of their newest version; those of other types as they are stored. */
+  aggregates?: readonly AnyAggregate[] | undefined;
+}
+
+const readingFields = fieldsOf<ReadingOptions>({ aggregates: 'list' });
 
 /** See `openEventStore` (open.ts). */
-export async function openReadOnly(options: StoreOptions): Promise<ReadOnlyEventStore> {
+export async function openReadOnly(options: StoreOptions, reading: ReadingOptions): Promise<ReadOnlyEventStore> {
   if (!isMadeBy(StoreOptions, options)) {
     throw new TrunklineError('InvalidOptions', {
       option: 'store',
@@ -20,6 +41,9 @@ export async function openReadOnly(options: StoreOptions): Promise<ReadOnlyEvent
       reason: storeRule,
     });
   }
+  checkFields('openEventStore', reading, readingFields);
+  const { aggregates } = reading;
+  if (aggregates !== undefined) checkAggregates(aggregates, undefined);
   const adapter = await loadAdapter(options.describe());
   const archive = await adapter.openArchive(options);
   try {
@@ -28,17 +52,19 @@ export async function openReadOnly(options: StoreOptions): Promise<ReadOnlyEvent
     await archive.close();
     throw error;
   }
-  return new ReadOnlyEventStore(archive, options.name);
+  return new ReadOnlyEventStore(archive, options.name, new Evolution(aggregates ?? []));
 }
 
 /** An event store that takes nothing; made by `openEventStore`. */
 export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
-  private readonly archive: StoreArchive;
+  private readonly stored: StoreArchive;
+  private readonly archive: EventArchive;
   private readonly name: string;
 
   /** @internal */
-  constructor(archive: StoreArchive, name: string) {
-    this.archive = archive;
+  constructor(archive: StoreArchive, name: string, evolution: Evolution) {
+    this.stored = archive;
+    this.archive = new EvolvedArchive(archive, evolution);
     this.name = name;
   }
 
@@ -119,7 +145,7 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
 
   /** Give the connections back. */
   close(): Promise<void> {
-    return this.archive.close();
+    return this.stored.close();
   }
 
   /** `close()`, at the end of an `await using` block. */

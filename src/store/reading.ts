@@ -5,9 +5,12 @@ import { TrunklineError } from '../base/errors.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { LogSource } from '../log/log.ts';
 import type { StoredEvent } from '../model/event.ts';
+import type { Evolution } from '../model/evolution.ts';
+import { eventsToday } from '../model/evolved-event.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { isMintedBy } from '../wire/ids.ts';
 import type { StoreAdapter, StoreArchive, StoreOptions } from './adapter.ts';
+import { EvolvedArchive } from './evolved-archive.ts';
 import { History } from './history.ts';
 import type { LocalArchive } from './local.ts';
 import type { EventArchive, Head, RemoteReader } from './store.ts';
@@ -47,23 +50,27 @@ export interface ReadingSettings {
     troubleOf(level: 'stored'): TrunklineError | undefined;
   };
   waitTimeoutMs: number;
+  /** How stored events are read. */
+  evolution: Evolution;
   /** Of an event of the store that cannot be read, and is left out. */
   report(error: TrunklineError): void;
 }
 
 export class Reading {
   readonly history: History;
+  readonly archive: EventArchive;
   private readonly settings: ReadingSettings;
   private readonly local: LocalArchive;
   private readonly remote: StoreArchive | undefined;
   private aggregates: RemoteReader | undefined;
 
   private constructor(settings: ReadingSettings, local: LocalArchive, remote: StoreArchive | undefined) {
-    const { log, logId, control } = settings;
+    const { log, logId, control, evolution } = settings;
     this.settings = settings;
     this.local = local;
     this.remote = remote;
-    this.history = new History(remote?.historyOf(logId, control) ?? this.local, log, control);
+    this.history = new History(remote?.historyOf(logId, control) ?? this.local, log, control, evolution);
+    this.archive = new EvolvedArchive(this.remote ?? this.local, evolution);
   }
 
   static async open(settings: ReadingSettings): Promise<Reading> {
@@ -75,10 +82,6 @@ export class Reading {
       await remote?.close();
       throw error;
     }
-  }
-
-  get archive(): EventArchive {
-    return this.remote ?? this.local;
   }
 
   /** Events that could not be read, and were left out. */
@@ -123,7 +126,7 @@ export class Reading {
       await pause(lookEveryMs);
     }
     const local = this.remote ? await this.local.getFromVersion(type, id, version, count) : [];
-    if (local.length === count && local[0]?.version === version) return local;
+    if (local.length === count && local[0]?.version === version) return eventsToday(local, this.settings.evolution);
     await this.caughtUp();
     return this.archive.getFromVersion(type, id, version, count);
   }

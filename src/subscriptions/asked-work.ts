@@ -8,6 +8,7 @@ import { type LetterError, letterError, letterEvent } from '../dead-letters/lett
 import type { ParkedSequences } from '../dead-letters/parked-sequences.ts';
 import { Requeues } from '../dead-letters/requeues.ts';
 import type { StoredEvent } from '../model/event.ts';
+import type { Evolution } from '../model/evolution.ts';
 import type { Turn } from '../wire/care.ts';
 import type { HandlerCode } from './handler-code.ts';
 import type { Outcome } from './outcome.ts';
@@ -16,6 +17,7 @@ import type { Work } from './work.ts';
 export interface AskedWorkParts {
   readonly parked: ParkedSequences;
   readonly code: HandlerCode;
+  readonly evolution: Evolution;
   isClosing(): boolean;
   turnOf(event: StoredEvent): Turn | undefined;
   /** Into the lane of its aggregate. */
@@ -38,7 +40,7 @@ export class AskedWork implements LetterHandler {
       parked: parts.parked,
       isClosing: () => parts.isClosing(),
       handle: async (letter) => {
-        const event = letterEvent(letter.record);
+        const event = letterEvent(letter.record, parts.evolution);
         return (await this.ask({ event, pending: undefined, letter, turn: parts.turnOf(event) })).kind === 'done';
       },
       failed: (error) => parts.failed(error),

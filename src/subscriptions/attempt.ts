@@ -60,7 +60,12 @@ export class Attempt implements Delivery {
   }
 
   get effectKey(): string {
-    return `${this.#eventId}/${this.#handler}`;
+    return this.effectKeyOf(this.#eventId);
+  }
+
+  /** The same for a part of its event. */
+  effectKeyOf(eventId: string): string {
+    return `${eventId}/${this.#handler}`;
   }
 
   get signal(): AbortSignal {

@@ -1,16 +1,24 @@
 // The user's handler as the attempts call it.
 import type { StoredEvent } from '../model/event.ts';
+import { isSplit, wantedParts } from '../model/evolved-event.ts';
+import type { Attempt } from './attempt.ts';
 import type { HandlerFn } from './handler-code.ts';
+import { allParts, handleParts } from './parts.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
 export function callOf(settings: SubscriptionSettings, handle: HandlerFn): HandlerFn {
-  const { where, batch } = settings;
+  const { where, batch, types } = settings;
   if (batch !== undefined) {
     const { coalesceBy } = batch;
-    return coalesceBy === undefined ? handle : (events, delivery) => handle(latest(events, coalesceBy), delivery);
+    const handed = (events: readonly StoredEvent[]): readonly StoredEvent[] =>
+      coalesceBy === undefined ? events : latest(events, coalesceBy);
+    return (events: readonly StoredEvent[], delivery) => handle(handed(allParts(events, types)), delivery);
   }
   // A condition that throws is asked again here, as part of the attempt: it fails, and what it throws is reported.
-  return where === undefined ? handle : (event, delivery) => (where(event) ? handle(event, delivery) : undefined);
+  const one: HandlerFn =
+    where === undefined ? handle : (event, delivery) => (where(event) ? handle(event, delivery) : undefined);
+  return (event: StoredEvent, delivery: Attempt) =>
+    isSplit(event) ? handleParts(wantedParts(event, types), delivery, one) : one(event, delivery);
 }
 
 /** The last of each key, in their order. */

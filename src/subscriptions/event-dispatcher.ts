@@ -77,6 +77,7 @@ export class EventDispatcher {
     this.asked = new AskedWork({
       parked: this.parked,
       code: this.code,
+      evolution: settings.evolution,
       isClosing: () => this.isClosing,
       turnOf: (event) => this.turnOf(event),
       enter: (work) => this.enter(work),

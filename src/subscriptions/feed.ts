@@ -7,8 +7,8 @@ import { performance, setTimeout, yieldToLoop } from '../base/clock.ts';
 import { guarded } from '../base/guarded.ts';
 import { isThenable } from '../base/thenable.ts';
 import type { StoredEvent } from '../model/event.ts';
+import { isSplit } from '../model/evolved-event.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
 import { Again } from './again.ts';
 
@@ -95,7 +95,7 @@ export class Feed {
     while (!this.isClosed) {
       const { synced } = this;
       if (this.frontier() >= synced) return;
-      this.reader ??= this.history.reader(new EventFilter({ types: this.types() }));
+      this.reader ??= this.history.reader({ types: this.types() });
       const { reader } = this;
       const found = reader.page(this.position + 1, synced, pageSize);
       const page = isThenable(found) ? await found : found;
@@ -110,7 +110,7 @@ export class Feed {
     let started = performance.now();
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!;
-      for (const follower of this.routes.get(event.type) ?? this.rest) follower.offer(event);
+      for (const follower of this.routeOf(event)) follower.offer(event);
       if (i % eventsPerLook !== eventsPerLook - 1 || performance.now() - started < sliceMs) continue;
       this.moveTo(event.position);
       await yieldToLoop();
@@ -118,6 +118,11 @@ export class Feed {
       started = performance.now();
     }
     this.moveTo(last);
+  }
+
+  /** One that has been split may be of interest to any: what it is today, each follower looks at itself. */
+  private routeOf(event: StoredEvent): Iterable<Follower> {
+    return isSplit(event) ? this.live : (this.routes.get(event.type) ?? this.rest);
   }
 
   private moveTo(position: number): void {

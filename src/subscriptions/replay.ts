@@ -2,7 +2,15 @@
 // Owned by the host thread.
 
 import { isDate } from 'node:util/types';
-import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, invalid } from '../base/checks.ts';
+import {
+  checkAggregate,
+  checkFunction,
+  checkId,
+  checkInteger,
+  checkSignal,
+  checkTypeList,
+  invalid,
+} from '../base/checks.ts';
 import { performance } from '../base/clock.ts';
 import { guarded } from '../base/guarded.ts';
 import { checkFields, fieldsOf, taken } from '../base/known-fields.ts';
@@ -10,7 +18,7 @@ import { pauseUnless } from '../base/on-abort.ts';
 import { doneOutside } from '../base/refusable-call.ts';
 import { isThenable, promised } from '../base/thenable.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../model/aggregate.ts';
-import { checkEventNames, checkRegistered, checkTypeList } from '../model/catalogue.ts';
+import { checkEventNames, checkRegistered } from '../model/catalogue.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { History } from '../store/history.ts';
 import type { StartPositions } from './start-positions.ts';

@@ -1,13 +1,14 @@
 // The options of a subscription with their defaults, checked as a whole before anything begins.
 
 import { types } from 'node:util';
-import { checkAggregate, checkFunction, checkInteger, invalid } from '../base/checks.ts';
+import { checkAggregate, checkFunction, checkInteger, checkTypeList, invalid } from '../base/checks.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { checkModule } from '../base/user-module.ts';
 import { checkHandlerName } from '../handler-state/handler-name.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
-import { checkEventNames, checkRegistered, checkTypeList } from '../model/catalogue.ts';
+import { checkEventNames, checkRegistered } from '../model/catalogue.ts';
 import type { StoredEvent } from '../model/event.ts';
+import { Evolution } from '../model/evolution.ts';
 import type {
   AnySubscribeOptions,
   BatchDelivery,
@@ -25,6 +26,8 @@ export interface SubscriptionSettings {
   /** undefined: all */
   types: ReadonlySet<string> | undefined;
   aggregates: ReadonlySet<string> | undefined;
+  /** How stored events are read. */
+  evolution: Evolution;
   where: ((event: StoredEvent) => boolean) | undefined;
   from: From;
   concurrency: number;
@@ -88,10 +91,7 @@ export function resolveSubscription(
   checkFields('retry', retry, retryFields);
   if (breaker !== false) checkFields('breaker', breaker, breakerFields);
   if (batch?.coalesceBy !== undefined) checkFunction('batch.coalesceBy', batch.coalesceBy);
-  const { thread, handle } = options as { thread?: unknown; handle?: unknown };
-  if (options.thread === 'worker') checkModule('module', options.module, moduleRoots);
-  else if (thread !== undefined) invalid('thread', thread, "must be 'worker', or not be there");
-  else if (typeof handle !== 'function') invalid('handle', handle, 'must be a function');
+  checkCode(options, moduleRoots);
   if (options.where !== undefined && typeof options.where !== 'function') {
     invalid('where', options.where, 'must be a function');
   }
@@ -103,6 +103,7 @@ export function resolveSubscription(
     name: options.name,
     types: resolveTypes(options, definitions),
     aggregates: resolveAggregates(options, definitions),
+    evolution: new Evolution(definitions.values()),
     where: options.where,
     from: checkFrom(options.from ?? 'start'),
     concurrency: batch ? 1 : checkInteger('concurrency', options.concurrency ?? 16, 1, 10_000),
@@ -134,6 +135,14 @@ export function resolveSubscription(
     module: options.thread === 'worker' ? options.module : undefined,
     threads: checkInteger('threads', (options.thread === 'worker' ? options.threads : 1) ?? 1, 1, 64),
   };
+}
+
+/** A function, or a module with threads of its own. */
+function checkCode(options: AnySubscribeOptions, moduleRoots: readonly string[] | undefined): void {
+  const { thread, handle } = options as { thread?: unknown; handle?: unknown };
+  if (options.thread === 'worker') checkModule('module', options.module, moduleRoots);
+  else if (thread !== undefined) invalid('thread', thread, "must be 'worker', or not be there");
+  else if (typeof handle !== 'function') invalid('handle', handle, 'must be a function');
 }
 
 export function checkFrom(from: From): From {
@@ -171,7 +180,7 @@ function resolveTypes(
   if (events === '*') return undefined;
   checkTypeList('events', events, "'*' is all of them");
   checkEventNames(events, aggregates, definitions);
-  return events.includes('*') ? undefined : new Set(events);
+  return events.includes('*') ? undefined : new Evolution(definitions.values()).names(events, undefined)!.today;
 }
 
 const nameOf = (aggregate: AnyAggregate | string): string =>

@@ -2,7 +2,6 @@
 import { TrunklineError } from '../base/errors.ts';
 import { type CheckpointRecord, checkReached } from '../handler-state/checkpoint.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
 import type { Beginnings } from './beginnings.ts';
 import type { From } from './handlers.ts';
@@ -64,7 +63,7 @@ export class StartPositions {
     this.checkPlace(from);
     if (typeof from === 'number') return from;
     const last = this.control.position('written');
-    const reader = this.history.reader(new EventFilter({ since: from }));
+    const reader = this.history.reader({ since: from });
     for (let next = 1; next <= last; ) {
       const page = await reader.page(next, last, 1);
       if (page === undefined) break;
@@ -76,6 +75,6 @@ export class StartPositions {
 
   reader({ types, aggregates }: Pick<SubscriptionSettings, 'types' | 'aggregates'>): PageReader {
     const aggregateType = aggregates?.size === 1 ? [...aggregates][0] : undefined;
-    return this.history.reader(new EventFilter({ types: types && [...types], aggregateType }));
+    return this.history.reader({ types: types && [...types], aggregateType });
   }
 }

@@ -39,6 +39,11 @@ function added(before: string[] | null, now: string[] | null): string[] | '*' | 
   return more.length > 0 ? more : undefined;
 }
 
+/** An event type that has been renamed since is no other one. */
+const namesOfToday = (types: readonly string[], { evolution }: SubscriptionSettings): string[] => [
+  ...evolution.names(types, undefined)!.today,
+];
+
 /** Keep the filter of this run; `low`: the checkpoint of an earlier one. `onWidened` is called with what that has skipped. */
 export async function compareFilter(
   settings: SubscriptionSettings,
@@ -49,8 +54,9 @@ export async function compareFilter(
   const { name } = settings;
   const filter = filterRecord(settings);
   const before = await recordAt(handlerState, filterTable, name, filterOf);
-  if (before !== undefined && low !== undefined && low > 0) {
-    const more = widenedBy(before, filter);
+  const known = before && { ...before, types: before.types && namesOfToday(before.types, settings) };
+  if (known !== undefined && low !== undefined && low > 0) {
+    const more = widenedBy(known, filter);
     if (more !== undefined) onWidened({ handler: name, ...more, skippedUpTo: low });
   }
   if (JSON.stringify(before) !== JSON.stringify(filter)) handlerState.stage(filterTable, name, filter);

@@ -1,6 +1,6 @@
 // What may happen to a thread that runs other people's code. The aggregate brings it to a shard, a sink to the flush thread.
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 export const mischiefs = ['throws later', 'rejects later', 'exits', 'runs out of heap', 'blocks'] as const;
 export type Mischief = (typeof mischiefs)[number];

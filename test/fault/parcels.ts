@@ -1,7 +1,7 @@
 // An aggregate whose messages bear numbers, and write as much as they are asked to. Imported by shards: no side effects.
 import { existsSync } from 'node:fs';
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 /** Numbers in the order in which they were taken, by sender. */
 type Taken = Record<string, number[]>;

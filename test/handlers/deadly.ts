@@ -1,6 +1,6 @@
 // An aggregate whose messages and events end the process, or would. Imported by shards: no side effects.
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 export const Deadly = defineAggregate('deadly', {
   module: import.meta.url,

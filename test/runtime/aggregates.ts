@@ -4,7 +4,7 @@
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec';
 import { Rejected } from '../../src/base/errors.ts';
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 export interface CounterState {
   total: number;

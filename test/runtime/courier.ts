@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Rejected } from '../../src/base/errors.ts';
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

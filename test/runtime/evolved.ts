@@ -1,6 +1,6 @@
 // The counter as a later release would have it: another reducer, and one event type less.
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 export const EvolvedCounter = defineAggregate('counter', {
   module: import.meta.url,

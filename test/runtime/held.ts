@@ -1,7 +1,7 @@
 // An aggregate whose commands hold their shard, or wait beside it, until a file is there; and leave marks. Imported by shards.
 import { appendFileSync, existsSync } from 'node:fs';
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 const lookEveryMs = 5;
 const nap = new Int32Array(new SharedArrayBuffer(4));

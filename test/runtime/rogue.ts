@@ -1,7 +1,7 @@
 // An aggregate whose commands do what commands must not. Imported by shard threads.
 import { existsSync, writeFileSync } from 'node:fs';
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {});

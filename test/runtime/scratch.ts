@@ -75,3 +75,10 @@ export async function errorOf(
   }
   throw new Error('expected a rejection');
 }
+
+/** What an iteration gives, as a list. */
+export async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}

@@ -3,7 +3,8 @@ import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { BatchBuffer } from '../../src/flush/batch.ts';
 import { defineAggregate } from '../../src/model/aggregate.ts';
-import { event, type StoredEvent } from '../../src/model/event.ts';
+import type { StoredEvent } from '../../src/model/event.ts';
+import { event } from '../../src/model/event-spec.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
 import { batchOf, chunkOf, collect, type Group, temporaryFolder } from './sample.ts';
 

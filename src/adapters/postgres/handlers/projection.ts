@@ -33,6 +33,7 @@ import {
 } from '../../../projections/projection.ts';
 import type { ProjectionStage } from '../../../projections/projection-adapter.ts';
 import type { Delivery, SubscriptionStatus } from '../../../subscriptions/handlers.ts';
+import { allParts } from '../../../subscriptions/parts.ts';
 import {
   checkRange,
   checkWaitFields,
@@ -311,12 +312,13 @@ export class TableProjection<Row> implements Projection<Row> {
     const { schema } = this.store;
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
+      const parts = allParts(events, settings.types);
       const effects = tx as Effects;
       const opening = effects.ownClient(this.heldUp).then((client) => {
         return blamelessClient(client, events, { projection: name, schema });
       });
       const taken = known.take();
-      const { changed, names } = await foldBatch(this.definition, table, opening, events, taken);
+      const { changed, names } = await foldBatch(this.definition, table, opening, parts, taken);
       effects.afterCommit(() => {
         this.trouble = undefined;
         known.giveBack(taken, changed, names);

@@ -1,0 +1,255 @@
+// How what is stored is read by this release: an event's older versions, and the names that it had. Nothing stored is ever
+// rewritten: an event is made new each time it is read, from the version in its frame up to the newest one.
+
+import { TrunklineError } from '../base/errors.ts';
+import { tame } from '../base/tame.ts';
+import { isThenable } from '../base/thenable.ts';
+import { toPlain } from '../wire/payload.ts';
+import type { AnyAggregate } from './aggregate.ts';
+import type { EventPast, EventSpec, SplitSource, VersionStep } from './event-spec.ts';
+import { accepts } from './payload-check.ts';
+
+/** Where an event stands, for errors. `position` 0: not known here. */
+export interface EventPlace {
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly position: number;
+}
+
+/** An event as this release knows it. */
+export interface ReadEvent {
+  readonly type: string;
+  readonly schemaVersion: number;
+  readonly data: unknown;
+}
+
+/**
+ * What events stored by one name are now. `event`: one event, of the newest version. `split`: other events, one or several.
+ * `retired`: nothing; reducers and handlers pass over it.
+ */
+export type StoredName =
+  | { readonly kind: 'event'; readonly type: string; readonly spec: EventSpec<any, any> }
+  | { readonly kind: 'split'; readonly source: SplitSource; readonly type: string }
+  | { readonly kind: 'retired'; readonly type: string };
+
+/** How one aggregate type's stored events are read. */
+export class AggregateEvolution {
+  readonly aggregateType: string;
+  readonly names: ReadonlyMap<string, StoredName>;
+  /** Names whose events may have become any of today's. */
+  private readonly splitNames: readonly string[];
+
+  constructor({ name, events = {}, retired = [] }: AnyAggregate) {
+    this.aggregateType = name;
+    this.names = storedNamesOf(events, retired);
+    this.splitNames = [...this.names.values()].filter(({ kind }) => kind === 'split').map(({ type }) => type);
+  }
+
+  /** The name that an event type has today, by any that it had; one that is not known stays as it is. */
+  todaysName(type: string): string {
+    return this.names.get(type)?.type ?? type;
+  }
+
+  /** By today's name, or an older one: every name by which such an event may be stored. */
+  storedNames(type: string): string[] {
+    const known = this.names.get(type);
+    if (known?.kind !== 'event') return [type];
+    return [known.type, ...known.spec.past.names, ...this.splitNames];
+  }
+
+  /** The payload of the newest version. Only for a name of kind `event`. @throws UnsupportedEventVersion, UpcastFailed */
+  upcast(name: string, spec: EventSpec<any, any>, schemaVersion: number, data: unknown, place: EventPlace): unknown {
+    if (schemaVersion === spec.schemaVersion) return data;
+    const { past } = spec;
+    const { steps } = past;
+    checkReadable(name, past, spec.schemaVersion, schemaVersion, place);
+    let now = data;
+    for (let i = schemaVersion - steps[0]!.schemaVersion + 1; i < steps.length; i++) {
+      now = this.step(name, steps[i]!, now, schemaVersion, place);
+    }
+    return this.settled(name, spec, schemaVersion, now, place);
+  }
+
+  /** The events that a stored one has become. Only for a name of kind `split`. @throws UnsupportedEventVersion, UpcastFailed */
+  split(
+    { source }: StoredName & { kind: 'split' },
+    schemaVersion: number,
+    data: unknown,
+    place: EventPlace,
+  ): ReadEvent[] {
+    const { type: name, spec, split } = source;
+    const failed = (reason: string): never => fail(name, schemaVersion, place, reason);
+    const old = spec === undefined ? data : this.upcast(name, spec, schemaVersion, data, place);
+    let parts: ReturnType<typeof split>;
+    try {
+      parts = split(old, spec?.schemaVersion ?? schemaVersion);
+    } catch (error) {
+      return failed(`its splitFrom() has thrown: ${tame(error)}`);
+    }
+    if (!Array.isArray(parts)) return failed('its splitFrom() must return a list of [type, data]');
+    return parts.map((part: unknown) => {
+      if (!Array.isArray(part)) return failed('its splitFrom() must return a list of [type, data]');
+      const [type, payload, version] = part as [string, unknown, number | undefined];
+      const target = this.names.get(type);
+      if (target?.kind !== 'event')
+        return failed(`its splitFrom() names '${tame(type, 80)}', which is no event of this aggregate`);
+      const own = target.spec;
+      const partVersion =
+        version ?? (own.past.splits.includes(source) ? source.schemaVersion : own.past.steps[0]!.schemaVersion);
+      const plain = plainOf(payload, (reason) => failed(`its part ${type}: ${reason}`));
+      return {
+        type: target.type,
+        schemaVersion: own.schemaVersion,
+        data: this.upcast(type, own, partVersion, plain, place),
+      };
+    });
+  }
+
+  private step(
+    name: string,
+    { up, schemaVersion }: VersionStep,
+    old: unknown,
+    from: number,
+    place: EventPlace,
+  ): unknown {
+    let made: unknown;
+    try {
+      made = up!(old);
+      if (!isThenable(made)) return made;
+      Promise.resolve(made).catch(() => {}); // its outcome is of no use, and must not become an unhandled rejection
+    } catch (error) {
+      return fail(name, from, place, `the function that makes version ${schemaVersion} has thrown: ${tame(error)}`);
+    }
+    return fail(
+      name,
+      from,
+      place,
+      `the function that makes version ${schemaVersion} returns a promise; it must return the payload itself`,
+    );
+  }
+
+  /** As JSON would carry it, and as the newest validator wants it. */
+  private settled(
+    name: string,
+    { schema }: EventSpec<any, any>,
+    from: number,
+    made: unknown,
+    place: EventPlace,
+  ): unknown {
+    const plain = plainOf(made, (reason) => fail(name, from, place, `what its upcasters have made: ${reason}`));
+    const fault = schema === undefined ? undefined : accepts(schema, plain);
+    if (fault === undefined) return plain;
+    return fail(
+      name,
+      from,
+      place,
+      `what its upcasters have made is refused by the newest version's validator: ${fault}`,
+    );
+  }
+}
+
+function plainOf(value: unknown, refused: (reason: string) => never): unknown {
+  try {
+    return toPlain(value, 'data');
+  } catch (error) {
+    return refused(tame(error));
+  }
+}
+
+function checkReadable(
+  name: string,
+  { lowest }: EventPast,
+  newest: number,
+  schemaVersion: number,
+  place: EventPlace,
+): void {
+  if (schemaVersion >= lowest && schemaVersion <= newest) return;
+  const { aggregateType, aggregateId, version, position } = place;
+  const at = { aggregateType, aggregateId, version, position };
+  throw new TrunklineError('UnsupportedEventVersion', {
+    ...at,
+    eventType: name,
+    schemaVersion,
+    known: [lowest, newest],
+  });
+}
+
+function fail(eventType: string, schemaVersion: number, place: EventPlace, reason: string): never {
+  const { aggregateType, aggregateId, version, position } = place;
+  throw new TrunklineError('UpcastFailed', {
+    aggregateType,
+    aggregateId,
+    version,
+    position,
+    eventType,
+    schemaVersion,
+    reason,
+  });
+}
+
+/** By the name in the frame. */
+function storedNamesOf(
+  events: Readonly<Record<string, EventSpec<any, any>>>,
+  retired: readonly string[],
+): ReadonlyMap<string, StoredName> {
+  const names = new Map<string, StoredName>();
+  for (const type of retired) names.set(type, { kind: 'retired', type });
+  for (const [type, spec] of Object.entries(events)) {
+    for (const source of spec.past.splits) names.set(source.type, { kind: 'split', source, type: source.type });
+    for (const name of [type, ...spec.past.names]) names.set(name, { kind: 'event', type, spec });
+  }
+  return names;
+}
+
+/** The names of wanted events as readers see them, and all those by which they may be stored. */
+export interface WantedNames {
+  readonly today: ReadonlySet<string>;
+  readonly stored: ReadonlySet<string>;
+}
+
+const evolutions = new WeakMap<AnyAggregate, AggregateEvolution>();
+
+/** One for each definition. */
+export function evolutionOf(definition: AnyAggregate): AggregateEvolution {
+  let evolution = evolutions.get(definition);
+  if (evolution === undefined) {
+    evolution = new AggregateEvolution(definition);
+    evolutions.set(definition, evolution);
+  }
+  return evolution;
+}
+
+/** How the events of several aggregate types are read; those of a type that is not among them stay as they are stored. */
+export class Evolution {
+  private readonly byType: ReadonlyMap<string, AggregateEvolution>;
+
+  constructor(definitions: Iterable<AnyAggregate>) {
+    this.byType = new Map([...definitions].map((definition) => [definition.name, evolutionOf(definition)]));
+  }
+
+  /** Everything as it is stored. */
+  static readonly none: Evolution = new Evolution([]);
+
+  of(aggregateType: string): AggregateEvolution | undefined {
+    return this.byType.get(aggregateType);
+  }
+
+  /** Which events are wanted, by names of today or of the past: of one aggregate type, or of any. undefined: all. */
+  names(types: Iterable<string> | undefined, aggregateType: string | undefined): WantedNames | undefined {
+    if (types === undefined) return undefined;
+    const named = aggregateType === undefined ? undefined : this.byType.get(aggregateType);
+    const evolutions = aggregateType === undefined ? [...this.byType.values()] : named ? [named] : [];
+    const today = new Set<string>();
+    const stored = new Set<string>();
+    for (const type of types) {
+      today.add(type);
+      stored.add(type);
+      for (const evolution of evolutions) {
+        today.add(evolution.todaysName(type));
+        for (const name of evolution.storedNames(type)) stored.add(name);
+      }
+    }
+    return { today, stored };
+  }
+}

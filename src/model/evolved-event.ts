@@ -1,0 +1,153 @@
+// A stored event as this release reads it: by its name of today, its payload of the newest version, made when it is first read.
+//
+// Invariant: whatever is kept of an event by its place (a position that is done, a version, a dead letter) goes by the stored
+// event, also where that has become several: those are made last, where they are folded or handled.
+
+import { createHash } from 'node:crypto';
+import { inspect } from 'node:util';
+import { ownGetter } from '../base/own-getter.ts';
+import type { Metadata } from '../wire/metadata.ts';
+import { deepFreeze } from '../wire/payload.ts';
+import { eventOf, type StoredEvent } from './event.ts';
+import type { AggregateEvolution, Evolution, StoredName } from './evolution.ts';
+
+/** Copies and prints as a decoded event does: what is not made yet is own and enumerable, too. */
+class EvolvedEvent implements StoredEvent {
+  readonly id: string;
+  readonly position: number;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly type: string;
+  readonly schemaVersion: number;
+  declare readonly occurredAt: Date;
+  declare readonly data: unknown;
+  declare readonly metadata: Metadata;
+  readonly #stored: StoredEvent;
+  readonly #evolution: AggregateEvolution;
+  readonly #known: StoredName;
+  #data: unknown;
+  #parts: readonly StoredEvent[] | undefined;
+
+  constructor(stored: StoredEvent, evolution: AggregateEvolution, known: StoredName) {
+    const { id, position, aggregateType, aggregateId, version, schemaVersion } = stored;
+    this.id = id;
+    this.position = position;
+    this.aggregateType = aggregateType;
+    this.aggregateId = aggregateId;
+    this.version = version;
+    this.type = known.type;
+    this.schemaVersion = known.kind === 'event' ? known.spec.schemaVersion : schemaVersion;
+    this.#stored = stored;
+    this.#evolution = evolution;
+    this.#known = known;
+    ownGetter(this, 'occurredAt', this.#readOccurredAt);
+    ownGetter(this, 'data', this.#readData);
+    ownGetter(this, 'metadata', this.#readMetadata);
+  }
+
+  #readOccurredAt(): Date {
+    return this.#stored.occurredAt;
+  }
+
+  #readMetadata(): Metadata {
+    return this.#stored.metadata;
+  }
+
+  #readData(): unknown {
+    if (this.#data !== undefined) return this.#data;
+    const stored = this.#stored;
+    const known = this.#known;
+    if (known.kind !== 'event') return stored.data;
+    const { data, type, schemaVersion } = stored;
+    this.#data = deepFreeze(this.#evolution.upcast(type, known.spec, schemaVersion, data, stored));
+    return this.#data;
+  }
+
+  static storedOf(event: StoredEvent): StoredEvent {
+    return #stored in event ? event.#stored : event;
+  }
+
+  static isSplit(event: object): boolean {
+    return #known in event && event.#known.kind === 'split';
+  }
+
+  static partsOf(event: StoredEvent): readonly StoredEvent[] {
+    if (!(#known in event) || event.#known.kind !== 'split') return [event];
+    event.#parts ??= event.#split(event.#known);
+    return event.#parts;
+  }
+
+  #split(known: StoredName & { kind: 'split' }): readonly StoredEvent[] {
+    const { id, position, aggregateType, aggregateId, version, occurredAt, metadata, data, schemaVersion } =
+      this.#stored;
+    const place = { position, aggregateType, aggregateId, version, occurredAt, metadata };
+    return this.#evolution
+      .split(known, schemaVersion, data, this)
+      .map((part, i) => eventOf({ id: partId(id, i), ...place, ...part, data: deepFreeze(part.data) }));
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { id, position, aggregateType, aggregateId, version, type, schemaVersion, data, metadata } = this;
+    const occurredAt = this.occurredAt.toISOString();
+    return { id, position, aggregateType, aggregateId, version, type, schemaVersion, occurredAt, data, metadata };
+  }
+
+  /** As `console.log` shows it, also where its payload cannot be made. */
+  [inspect.custom](): Record<string, unknown> {
+    const { id, position, aggregateType, aggregateId, version, type, schemaVersion, occurredAt, metadata } = this;
+    const shown = { id, position, aggregateType, aggregateId, version, type, schemaVersion, occurredAt };
+    try {
+      return { ...shown, data: this.data, metadata };
+    } catch (error) {
+      return { ...shown, data: error, metadata };
+    }
+  }
+}
+
+/** The event as this release reads it; itself, if it is stored so. undefined: its type is retired. */
+export function today(stored: StoredEvent, evolution: Evolution): StoredEvent | undefined {
+  const ofType = evolution.of(stored.aggregateType);
+  const known = ofType?.names.get(stored.type);
+  if (known === undefined) return stored;
+  if (known.kind === 'retired') return undefined;
+  const isSame =
+    known.kind === 'event' && known.type === stored.type && known.spec.schemaVersion === stored.schemaVersion;
+  return isSame ? stored : Object.freeze(new EvolvedEvent(stored, ofType!, known));
+}
+
+/** As it lies in the store. */
+export const asStored = (event: StoredEvent): StoredEvent => EvolvedEvent.storedOf(event);
+
+/** Whether the stored event has become others: `partsOf` names them. */
+export const isSplit = (event: StoredEvent): boolean => EvolvedEvent.isSplit(event);
+
+/** The events that a stored one is today: itself, or those that it was split into. @throws UnsupportedEventVersion, UpcastFailed */
+export const partsOf = (event: StoredEvent): readonly StoredEvent[] => EvolvedEvent.partsOf(event);
+
+/** Those of several stored events, in their order: what readers see. `types`: by their names of today; undefined: all. */
+export function eventsToday(
+  stored: readonly StoredEvent[],
+  evolution: Evolution,
+  types?: ReadonlySet<string> | undefined,
+): StoredEvent[] {
+  return stored.flatMap((one) => {
+    const event = today(one, evolution);
+    return event === undefined ? [] : wantedParts(event, types);
+  });
+}
+
+/** The events that a stored one is today, of those types. */
+export function wantedParts(event: StoredEvent, types: ReadonlySet<string> | undefined): readonly StoredEvent[] {
+  const parts = partsOf(event);
+  if (types === undefined || (parts.length === 1 && types.has(parts[0]!.type))) return parts;
+  return parts.filter(({ type }) => types.has(type));
+}
+
+/** A part has an id of its own, always the same; the first one that of the stored event. */
+function partId(id: string, index: number): string {
+  if (index === 0) return id;
+  const hash = createHash('sha256').update(`${id}:${index}`).digest('hex');
+  // The time of a UUIDv7 stays; random bits are made from the hash.
+  return `${id.slice(0, 14)}7${hash.slice(0, 3)}-${id[19]}${hash.slice(3, 6)}-${hash.slice(6, 18)}`;
+}

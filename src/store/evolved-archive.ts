@@ -1,0 +1,74 @@
+// What users read of a store: the stored events as this release knows them. Adapters below it read what is stored, and know
+// nothing of versions and names of the past.
+
+import type { AnyAggregate, EventOf, StateOf } from '../model/aggregate.ts';
+import type { StoredEvent } from '../model/event.ts';
+import { Evolution } from '../model/evolution.ts';
+import { eventsToday, today, wantedParts } from '../model/evolved-event.ts';
+import { eventsOfType, namesIn, withNames } from './query.ts';
+import type { AsOf, EventArchive, Head, QuarantinedEvent, StateAt, StoreQuery, TypeQuery } from './store.ts';
+
+const eventsPerPage = 1000;
+
+export class EvolvedArchive implements EventArchive {
+  private readonly stored: EventArchive;
+  private readonly evolution: Evolution;
+
+  /** `evolution`: of the definitions that are known here. One that a call names is known to that call, too. */
+  constructor(stored: EventArchive, evolution: Evolution) {
+    this.stored = stored;
+    this.evolution = evolution;
+  }
+
+  getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
+  getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
+  async getByAggregate(aggregate: any, id: string): Promise<any[]> {
+    return eventsToday(await this.stored.getByAggregate(aggregate, id), this.knowing(aggregate));
+  }
+
+  getFromVersion<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    version: number,
+    limit?: number,
+  ): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
+  async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any[]> {
+    return eventsToday(await this.stored.getFromVersion(aggregate, id, version, limit), this.knowing(aggregate));
+  }
+
+  getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    return eventsOfType(this, type, query, eventsPerPage);
+  }
+
+  async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
+    const evolution = this.knowing(query.aggregate);
+    const names = namesIn(query, evolution);
+    for await (const stored of this.stored.query(withNames(query, names))) {
+      const event = today(stored, evolution);
+      if (event !== undefined) yield* wantedParts(event, names?.today);
+    }
+  }
+
+  stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: AsOf): Promise<StateAt<StateOf<A>> | undefined> {
+    return this.stored.stateAt(aggregate, id, moment);
+  }
+
+  head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    return this.stored.head(aggregate, id);
+  }
+
+  heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    return this.stored.heads(aggregate);
+  }
+
+  async *quarantined(): AsyncGenerator<QuarantinedEvent> {
+    for await (const { event, ...rest } of this.stored.quarantined()) {
+      yield { event: today(event, this.evolution) ?? event, ...rest };
+    }
+  }
+
+  private knowing(aggregate: AnyAggregate | string | undefined): Evolution {
+    return typeof aggregate === 'object' ? new Evolution([aggregate]) : this.evolution;
+  }
+}
