@@ -231,6 +231,11 @@ export class Evolution {
   /** Everything as it is stored. */
   static readonly none: Evolution = new Evolution([]);
 
+  /** Whether no definition is known. */
+  get isEmpty(): boolean {
+    return this.byType.size === 0;
+  }
+
   of(aggregateType: string): AggregateEvolution | undefined {
     return this.byType.get(aggregateType);
   }

@@ -41,8 +41,12 @@ export class EvolvedArchive implements EventArchive {
     return eventsOfType(this, type, query, eventsPerPage);
   }
 
-  async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
+  query(query: StoreQuery = {}): AsyncIterableIterator<StoredEvent> {
     const evolution = this.knowing(query.aggregate);
+    return evolution.isEmpty ? this.stored.query(query) : this.today(query, evolution);
+  }
+
+  private async *today(query: StoreQuery, evolution: Evolution): AsyncGenerator<StoredEvent> {
     const names = namesIn(query, evolution);
     for await (const stored of this.stored.query(withNames(query, names))) {
       const event = today(stored, evolution);

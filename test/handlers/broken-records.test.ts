@@ -17,6 +17,7 @@ import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { InHand } from '../../src/handler-state/in-hand.ts';
 import { Inbox } from '../../src/handler-state/once.ts';
 import { recordsOf, valuesOf } from '../../src/handler-state/records.ts';
+import { Evolution } from '../../src/model/evolution.ts';
 import { projectionTable, rowTable } from '../../src/projections/projection.ts';
 import { forget } from '../../src/runtime/forget-handler.ts';
 import { compareFilter, filterTable } from '../../src/subscriptions/widened.ts';
@@ -170,7 +171,12 @@ const kinds: Readonly<Record<string, Kind>> = {
     async read(tables) {
       const widened: unknown[] = [];
       for (const n of [1, 2, 3]) {
-        const settings = { name: `h${n}`, types: new Set(['Added']), aggregates: undefined } as never;
+        const settings = {
+          name: `h${n}`,
+          types: new Set(['Added']),
+          aggregates: undefined,
+          evolution: Evolution.none,
+        } as never;
         await compareFilter(settings, tables, 5, ({ handler }) => widened.push(handler));
       }
       return widened;
