@@ -1,5 +1,6 @@
 // PostgreSQL as the host thread reads it: the reading half of the public event store, and pages for the history.
 import pg from 'pg';
+import { yieldToLoop } from '../../../base/clock.ts';
 import type { TrunklineError } from '../../../base/errors.ts';
 import { checkFields } from '../../../base/known-fields.ts';
 import type { AnyAggregate, EventOf, StateOf } from '../../../model/aggregate.ts';
@@ -135,17 +136,27 @@ export class PostgresArchive implements StoreArchive {
     const filter = filterOf(query);
     const limit = Math.min(pageSize, eventsPerPage);
     let isSorted = false;
-    for (let after = beforeAll; ; ) {
-      signal?.throwIfAborted();
-      const { page, isLast } = await this.storePage(filter, after, isSorted, limit, signal);
+    let after = beforeAll;
+    const read = (): Promise<ArchivePage> => this.storePage(filter, after, isSorted, limit, signal);
+    let next = read();
+    for (let pages = 1; ; pages++) {
+      const { page, isLast } = await next;
       isSorted ||= page.hasTies;
+      after = { sequence: page.lastSequence, id: page.lastId };
+      const readsOn = pages > 1 && !isLast; // behind the first page: the server makes the next one while this one is taken
+      if (readsOn) {
+        next = read();
+        next.catch(() => {}); // awaited in its turn, or not at all
+        await yieldToLoop(); // its statement is sent
+      }
       this.leftOut.note(page);
       for (const event of eventsIn(page)) {
         signal?.throwIfAborted();
         yield event;
       }
       if (isLast) return;
-      after = { sequence: page.lastSequence, id: page.lastId };
+      signal?.throwIfAborted();
+      if (!readsOn) next = read();
     }
   }
 
