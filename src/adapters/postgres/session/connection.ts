@@ -79,8 +79,19 @@ export function checkConnectionString(option: string, text: unknown): void {
       'must be postgres://user:password@host:port/database; write % / ? # @ of a password as %25 %2F %3F %23 %40',
     );
   }
+  if (unreadEscape.test(url!.pathname)) {
+    invalid(
+      option,
+      text,
+      'has the name of a database with a sign that the client library does not read when it is escaped: ' +
+        'write ; / : & = + $ , as they are; a name with ? # or @ needs a pool of your own',
+    );
+  }
   checkWords(option, url!.searchParams);
 }
+
+/** What `decodeURI` leaves as it is: the client library, which reads the database's name by it, would name another database. */
+const unreadEscape = /%(?:23|24|26|2b|2c|2f|3a|3b|3d|3f|40)/i;
 
 /** As the client library reads it: a host may be missing, where a socket's folder is named behind the `?`. */
 export function urlOf(connectionString: string): URL | null {
