@@ -36,13 +36,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return async () => {
     door.close();
     const given = process.env.TRUNKLINE_TEST_POSTGRES;
-    if (given !== undefined) await drop(given, `${run}_migrated`); // it outlives us
+    if (given !== undefined) await drop(given, run); // it outlives us
     await (await server)?.stop();
   };
 }
 
-async function drop(server: string, database: string): Promise<void> {
+async function drop(server: string, run: string): Promise<void> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();
-  await client.query(`drop database if exists ${database}`).finally(() => client.end());
+  try {
+    const { rows } = await client.query('select datname from pg_database where starts_with(datname, $1)', [run]);
+    for (const { datname } of rows) await client.query(`drop database if exists ${datname}`);
+  } finally {
+    await client.end();
+  }
 }

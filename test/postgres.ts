@@ -19,14 +19,17 @@ export async function serverUrl(): Promise<string> {
 /** A new, empty database; dropped when the file's tests have ended. Returns its connection string. */
 export const freshDatabase = async (): Promise<string> => makeDatabase(await serverUrl(), '');
 
-/** The same with our tables in it, in schema `trunkline`: a copy of one that is made once a run, since migrations take longer. */
-export async function migratedDatabase(): Promise<string> {
+/** A schema that is not the one which options default to. */
+export const elsewhere = 'elsewhere';
+
+/** The same with our tables in it: a copy of one that is made once a run, since migrations take five times as long. */
+export async function migratedDatabase(schema: 'trunkline' | typeof elsewhere = 'trunkline'): Promise<string> {
   const server = await serverUrl();
-  migrated ??= madeOnce(server, `${inject('postgresRun')}_migrated`);
-  return makeDatabase(server, `template ${await migrated}`);
+  const database = (migrated[schema] ??= madeOnce(server, `${inject('postgresRun')}_${schema}`, schema));
+  return makeDatabase(server, `template ${await database}`);
 }
 
-let migrated: Promise<string> | undefined;
+const migrated: Record<string, Promise<string>> = {};
 
 async function makeDatabase(server: string, how: string): Promise<string> {
   const name = `trunkline_test_${randomBytes(6).toString('hex')}`;
@@ -36,7 +39,7 @@ async function makeDatabase(server: string, how: string): Promise<string> {
 }
 
 /** By whichever file asks first; the others wait for it. */
-async function madeOnce(server: string, name: string): Promise<string> {
+async function madeOnce(server: string, name: string, schema: string): Promise<string> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();
   try {
@@ -45,7 +48,7 @@ async function madeOnce(server: string, name: string): Promise<string> {
     if (rowCount === 1) return name;
     await client.query(`drop database if exists ${name}_half`); // of a file that was ended in it
     await client.query(`create database ${name}_half`);
-    await migrate({ connection: databaseUrl(server, `${name}_half`) });
+    await migrate({ connection: databaseUrl(server, `${name}_half`), schema });
     await client.query(`alter database ${name}_half rename to ${name}`);
     return name;
   } finally {

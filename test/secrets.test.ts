@@ -19,7 +19,7 @@ import {
 } from '../src/index.ts';
 import { tailEvents } from '../src/postgres.ts';
 import { type OptionsDoor, plainDoors, runtimeDoors, runtimeOptions } from './fault/misuse-options.ts';
-import { administer, freshDatabase } from './postgres.ts';
+import { administer, freshDatabase, migratedDatabase } from './postgres.ts';
 import { Counter } from './runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from './runtime/scratch.ts';
 
@@ -216,8 +216,7 @@ describe('servers that are away or refuse', () => {
 });
 
 test('a runtime on a database with a password, and all its handles', async () => {
-  const owner = await freshDatabase();
-  await migrate({ connection: owner });
+  const owner = await migratedDatabase();
   const role = `quiet_${process.pid}`;
   await administer(owner, `create role ${role} login superuser password '${sentinel}'`);
   const address = new URL(owner);

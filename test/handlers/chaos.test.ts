@@ -4,8 +4,8 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
-import { migrate, postgres } from '../../src/index.ts';
-import { administer, freshDatabase } from '../postgres.ts';
+import { postgres } from '../../src/index.ts';
+import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { count } from './counts.ts';
@@ -59,8 +59,7 @@ function checkOrder(name: string, run: readonly Told[], reached: Map<string, num
 
 /** Its name, with its table for the effects that happen there. */
 async function databaseWithCounts(): Promise<string> {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   await administer(url, 'create table counts (aggregate_id text primary key, version int)');
   return url;
 }

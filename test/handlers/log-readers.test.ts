@@ -3,8 +3,8 @@ import pg from 'pg';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { archiveMonth, dropMonth } from '../../src/adapters/postgres/partitions/month-archive.ts';
 import { keepPartitions } from '../../src/adapters/postgres/schema/months.ts';
-import { defineProjection, migrate, postgres, type Runtime } from '../../src/index.ts';
-import { administer, freshDatabase } from '../postgres.ts';
+import { defineProjection, postgres, type Runtime } from '../../src/index.ts';
+import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 
@@ -12,8 +12,7 @@ const schema = 'trunkline';
 let url: string;
 
 beforeAll(async () => {
-  url = await freshDatabase();
-  await migrate({ connection: url });
+  url = await migratedDatabase();
 });
 
 const sums = (version = 1) =>

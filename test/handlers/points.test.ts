@@ -3,8 +3,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { migrate, postgres } from '../../src/index.ts';
-import { administer, freshDatabase } from '../postgres.ts';
+import { postgres } from '../../src/index.ts';
+import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
 import { handlePoint } from './points.ts';
@@ -36,8 +36,7 @@ test.each(['embedded', 'postgres'])(
     const dataDir = scratchFolder();
     let url: string | undefined;
     if (where === 'postgres') {
-      url = await freshDatabase();
-      await migrate({ connection: url });
+      url = await migratedDatabase();
       await administer(url, 'create table counts (aggregate_id text primary key, version int)');
     }
     for (const [point, times] of points) {

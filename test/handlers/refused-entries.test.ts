@@ -7,17 +7,16 @@ import { openClient } from '../../src/adapters/postgres/session/server-session.t
 import { timeOf, timeText } from '../../src/adapters/postgres/session/time-text.ts';
 import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
 import type { Change } from '../../src/handler-state/handler-state-store.ts';
-import { migrate, postgres } from '../../src/index.ts';
+import { postgres } from '../../src/index.ts';
 import { EARLIEST_MS } from '../../src/wire/limits.ts';
-import { administer, freshDatabase } from '../postgres.ts';
+import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { startRuntime, until } from '../runtime/scratch.ts';
 
 let url: string;
 
 beforeAll(async () => {
-  url = await freshDatabase();
-  await migrate({ connection: url });
+  url = await migratedDatabase();
 });
 
 const latestMs = 8.64e15;

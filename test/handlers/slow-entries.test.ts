@@ -4,16 +4,15 @@ import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { PostgresTables } from '../../src/adapters/postgres/handlers/tables.ts';
 import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
 import type { Change } from '../../src/handler-state/handler-state-store.ts';
-import { migrate, postgres } from '../../src/index.ts';
-import { administer, freshDatabase } from '../postgres.ts';
+import { postgres } from '../../src/index.ts';
+import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
 
 let url: string;
 
 beforeAll(async () => {
-  url = await freshDatabase();
-  await migrate({ connection: url });
+  url = await migratedDatabase();
 });
 
 /** Ends statements that touch more than 20 rows of a table, or one that holds up every statement. */

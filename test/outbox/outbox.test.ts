@@ -1,9 +1,9 @@
 // From a transaction of the user's own into the log, once, and from there to listeners, the history and the store: through
 // the whole runtime, against a real server.
 import pg from 'pg';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AggregateRoot, createRuntime, migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
-import { freshDatabase } from '../postgres.ts';
+import { elsewhere, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 
@@ -26,7 +26,6 @@ class Stock extends AggregateRoot {
 
 let url: string;
 let schema: string;
-let schemas = 0;
 let client: pg.Client;
 const clients: pg.Client[] = [];
 
@@ -52,12 +51,9 @@ async function history(runtime: Runtime): Promise<StoredEvent[]> {
 
 const told = ({ aggregateId, version }: StoredEvent): string => `${aggregateId}${version}`;
 
-beforeAll(async () => {
-  url = await freshDatabase();
-});
 beforeEach(async () => {
-  schema = `outbox_${++schemas}`;
-  await migrate({ connection: url, schema });
+  schema = elsewhere;
+  url = await migratedDatabase(elsewhere);
   client = await connected();
   await client.query('create table if not exists stocks (id text primary key, price text not null)');
 });
@@ -259,7 +255,7 @@ describe('events that other processes raise in SQL', () => {
     await started();
     const raise = client.query(`select ${schema}.raise_event('counter', 'c-1', 'Added', '{}')`);
     expect(await errorOf(raise)).toMatchObject({ code: 'TKWRD' });
-    schema = `outbox_${++schemas}`;
+    schema = 'another';
     await migrate({ connection: url, schema });
     await client.query(`select ${schema}.raise_event('counter', 'c-1', 'Added', '{}')`);
     const starting = createRuntime({

@@ -3,7 +3,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { releaseOutbox } from '../../src/adapters/postgres/outbox/outbox-release.ts';
 import { PostgresOutbox } from '../../src/adapters/postgres/outbox/relay-outbox.ts';
 import { PostgresOutboxSession } from '../../src/adapters/postgres/outbox/relay-session.ts';
@@ -13,15 +13,14 @@ import { type ClaimedEvent, nowhere, type OutboxSession, type Place, placeIn } f
 import { groupBytes, RelayRing } from '../../src/outbox/relay-ring.ts';
 import { ControlBlock } from '../../src/shared/control-block.ts';
 import { newId } from '../../src/wire/ids.ts';
-import { freshDatabase } from '../postgres.ts';
+import { elsewhere, migratedDatabase } from '../postgres.ts';
 import { PostgresServer } from '../postgres-server.ts';
 import { TcpProxy } from '../proxy.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { copyDatabase } from './database-copy.ts';
 
 let url: string;
-let schema: string;
-let schemas = 0;
+const schema = elsewhere;
 let client: pg.Client;
 
 const fileSink = new URL('../flush/file-sink.ts', import.meta.url).href;
@@ -67,12 +66,8 @@ const counted = (list: readonly unknown[], count: number): Promise<unknown> =>
     (length) => length >= count,
   );
 
-beforeAll(async () => {
-  url = await freshDatabase();
-});
 beforeEach(async () => {
-  schema = `relay_${++schemas}`;
-  await migrate({ connection: url, schema });
+  url = await migratedDatabase(schema);
   client = new pg.Client({ connectionString: url });
   await client.connect();
 });

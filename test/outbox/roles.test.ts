@@ -6,14 +6,13 @@ import { PartitionUpkeep } from '../../src/adapters/postgres/partitions/upkeep.t
 import { runProgram } from '../../src/cli/program.ts';
 import { migrate, type NewEvent, openEventStore, postgres } from '../../src/index.ts';
 import { tailEvents } from '../../src/postgres.ts';
-import { administer, freshDatabase } from '../postgres.ts';
+import { administer, freshDatabase, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
 import { saverGrants } from '../store/postgres/saver.ts';
 
 test('a role with the rights for saveWithTx saves, one with those for raise_event raises, and not the other way', async () => {
-  const owner = await freshDatabase();
-  await migrate({ connection: owner });
+  const owner = await migratedDatabase();
   const [app, billing] = [`app_${process.pid}`, `billing_${process.pid}`];
   await administer(
     owner,
@@ -89,8 +88,7 @@ test('a role with the rights for saveWithTx saves, one with those for raise_even
 });
 
 test('a type that raise_rights names comes through transactions alone, and one that stays open holds up no other', async () => {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   await administer(url, `insert into trunkline.raise_rights values ('*', 'invoice', 'Made'), ('*', '*', 'Seen')`);
   const store = postgres({ connectionString: url });
   const client = new pg.Client({ connectionString: url });

@@ -1,16 +1,15 @@
 // What brings a row of the outbox back whose event a log has: a hand, a restore of the table, of the database, a lost claim. Each
 // event comes into the log once, and none is left out.
 import pg from 'pg';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
-import { freshDatabase } from '../postgres.ts';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
+import { elsewhere, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { copyDatabase } from './database-copy.ts';
 
 let url: string;
-let schema: string;
-let schemas = 0;
+const schema = elsewhere;
 let client: pg.Client;
 
 const started = (dataDir: string, more: object = {}): Promise<Runtime> =>
@@ -52,12 +51,8 @@ const writeAgain = async (ids: readonly string[], sequence = 'sequence'): Promis
   );
 };
 
-beforeAll(async () => {
-  url = await freshDatabase();
-});
 beforeEach(async () => {
-  schema = `twice_${++schemas}`;
-  await migrate({ connection: url, schema });
+  url = await migratedDatabase(schema);
   client = new pg.Client({ connectionString: url });
   await client.connect();
 });

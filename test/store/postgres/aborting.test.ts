@@ -7,9 +7,9 @@ import { expect, test } from 'vitest';
 import { PostgresSink } from '../../../src/adapters/postgres/flush/sink.ts';
 import { configOf } from '../../../src/adapters/postgres/session/connection.ts';
 import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
-import { migrate, openEventStore, postgres } from '../../../src/index.ts';
+import { openEventStore, postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { until } from '../../runtime/scratch.ts';
 
 const reason = new Error('the user went away');
@@ -30,8 +30,7 @@ async function reasonOf(work: () => AsyncIterable<unknown>): Promise<unknown> {
 }
 
 test('reads that are aborted give their connections back, and do not shut the store for others', async () => {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   const connections = (): Promise<unknown[]> =>
     administer(
       url,
@@ -76,8 +75,7 @@ test('reads that are aborted give their connections back, and do not shut the st
 });
 
 test('no connection is opened for a signal that has aborted', async () => {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   const signal = AbortSignal.abort(reason);
   const settings = { ...postgres({ connectionString: url }).settings };
   const sink = new PostgresSink(settings, 'log-of-this-test', 1, { quarantined() {} });

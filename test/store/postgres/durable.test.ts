@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { beginSql } from '../../../src/adapters/postgres/session/session-sql.ts';
-import { migrate, postgres } from '../../../src/index.ts';
+import { postgres } from '../../../src/index.ts';
 import { PgBouncer } from '../../pgbouncer.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, freshDatabase, migratedDatabase } from '../../postgres.ts';
 import { scratchFolder, startRuntime } from '../../runtime/scratch.ts';
 import { pgbouncer } from '../../services.ts';
 
@@ -30,8 +30,7 @@ test('a transaction of ours commits durably, and as strongly as is asked for', a
 });
 
 test.skipIf(!pgbouncer.isPresent())('behind a pooler, what runtime.once does is durable', async () => {
-  const direct = await freshDatabase();
-  await migrate({ connection: direct });
+  const direct = await migratedDatabase();
   await administer(direct, `alter database ${new URL(direct).pathname.slice(1)} set synchronous_commit = off`);
   await using bouncer = await PgBouncer.before(direct);
   const store = postgres({ connectionString: bouncer.url });

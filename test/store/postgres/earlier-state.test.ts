@@ -4,7 +4,7 @@ import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrate, postgres, type Runtime, type Subscription } from '../../../src/index.ts';
 import { copyDatabase } from '../../outbox/database-copy.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
@@ -12,8 +12,7 @@ let connectionString: string;
 let client: pg.Client;
 
 beforeEach(async () => {
-  connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  connectionString = await migratedDatabase();
   client = new pg.Client({ connectionString });
   await client.connect();
 });

@@ -5,14 +5,13 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { readArchive } from '../../../src/adapters/postgres/partitions/archive-file.ts';
 import { archiveMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
 import { migrate, openEventStore, postgres, tailEvents } from '../../../src/index.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, freshDatabase, migratedDatabase } from '../../postgres.ts';
 import { scratchFolder } from '../../runtime/scratch.ts';
 
 const rowsPerPage = 100_000; // of an archive
 
 test('a page that ends between two rows of one number leaves neither out', { timeout: 120_000 }, async () => {
-  const connection = await freshDatabase();
-  await migrate({ connection });
+  const connection = await migratedDatabase();
   const client = new pg.Client({ connectionString: connection });
   await client.connect();
   onTestFinished(() => client.end());

@@ -1,16 +1,14 @@
 // A start with a store in PostgreSQL that fails leaves no connection, whichever stage fails; see runtime/failing-stages.test.ts.
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { createRuntime, postgres } from '../../../src/index.ts';
 import { stages } from '../../../src/runtime/stages.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';
 
 test('no connection is left where a stage has done its work, and fails then', async () => {
-  const connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  const connectionString = await migratedDatabase();
   const client = new pg.Client({ connectionString });
   await client.connect();
   onTestFinished(() => client.end());

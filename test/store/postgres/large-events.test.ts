@@ -4,10 +4,10 @@ import { PostgresAggregateReader } from '../../../src/adapters/postgres/read/agg
 import { PostgresArchive } from '../../../src/adapters/postgres/read/archive.ts';
 import { copyEvents } from '../../../src/adapters/postgres/rows/pages.ts';
 import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
-import { migrate, postgres } from '../../../src/index.ts';
+import { postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
 import { pageBytes } from '../../../src/store/page-bytes.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { startRuntime, until } from '../../runtime/scratch.ts';
 
@@ -16,8 +16,7 @@ const large = 1_000_000;
 let url: string;
 
 beforeAll(async () => {
-  url = await freshDatabase();
-  await migrate({ connection: url });
+  url = await migratedDatabase();
   await administer(
     url,
     `insert into trunkline.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)

@@ -9,12 +9,11 @@ import { LogReaders } from '../../../src/adapters/postgres/handlers/log-readers.
 import { builtMark } from '../../../src/adapters/postgres/handlers/row-table.ts';
 import { PostgresTraces } from '../../../src/adapters/postgres/handlers/traces.ts';
 import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
-import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks-sql.ts';
 import { OutboxHints } from '../../../src/entity/outbox-door.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { postgres } from '../../../src/index.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { migratedDatabase } from '../../postgres.ts';
 import { until } from '../../runtime/scratch.ts';
 
 // In byte order. In many a language 'a' comes before 'B'.
@@ -27,8 +26,7 @@ let prober: pg.Client;
 let writerPid: number;
 
 beforeAll(async () => {
-  connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  connectionString = await migratedDatabase();
   [holder, writer, prober] = [1, 2, 3].map(() => new pg.Client({ connectionString })) as [
     pg.Client,
     pg.Client,

@@ -1,21 +1,19 @@
 // How many months become partitions, whatever is asked for, and what the upkeep makes of partitions that others have attached: it never
 // throws for one month, makes none across another's range, and loses no event.
 import type pg from 'pg';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { dropMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
 import { PartitionUpkeep } from '../../../src/adapters/postgres/partitions/upkeep.ts';
-import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { keepMonths } from '../../../src/adapters/postgres/schema/months.ts';
 import { listPartitions, stateOf } from '../../../src/adapters/postgres/schema/partition-list.ts';
 import { postgres } from '../../../src/index.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { elsewhere, migratedDatabase } from '../../postgres.ts';
 import { randomFrom } from '../../random.ts';
 import { errorOf } from '../../runtime/scratch.ts';
 import { Clients } from './clients.ts';
 
 let url: string;
-let schema: string;
-let schemas = 0;
+const schema = elsewhere;
 let client: pg.Client;
 const clients = new Clients();
 
@@ -44,18 +42,14 @@ const partitions = (): Promise<number> =>
 const make = (of: string, months: string): string =>
   `select count(${of}.make_partition(now() + make_interval(months => i)))::int as made from generate_series(${months}) i`;
 
-beforeAll(async () => {
-  url = await freshDatabase();
-});
 beforeEach(async () => {
-  schema = `bounds_${++schemas}`;
-  await migrate({ connection: url, schema });
+  url = await migratedDatabase(schema);
   client = await clients.connect(url);
 });
 afterEach(() => clients.end());
 
 test('a role that may make months, and the owner, make those of the range and no others', async () => {
-  const role = `maker_${process.pid}_${schemas}`;
+  const role = `maker_${process.pid}`;
   await client.query(`create role ${role}; grant usage on schema ${schema} to ${role};
     grant execute on function ${schema}.make_partition to ${role}; grant update on ${schema}.flush_checkpoints to ${role};
     set role ${role}`);

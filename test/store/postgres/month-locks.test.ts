@@ -3,21 +3,19 @@
 import '../../leap.ts';
 
 import type pg from 'pg';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { archiveMonth, dropMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
 import { Partitions } from '../../../src/adapters/postgres/partitions/partitions.ts';
-import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { keepPartitions } from '../../../src/adapters/postgres/schema/months.ts';
 import { listPartitions } from '../../../src/adapters/postgres/schema/partition-list.ts';
 import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks-sql.ts';
 import { pass } from '../../leap.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { elsewhere, migratedDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';
 import { Clients } from './clients.ts';
 
 let url: string;
-let schema: string;
-let schemas = 0;
+const schema = elsewhere;
 let client: pg.Client;
 const clients = new Clients();
 
@@ -40,12 +38,8 @@ const insert = (on: pg.Client, month: string, count: number): Promise<unknown> =
     [`${month}-01T00:00:00Z`, count],
   );
 
-beforeAll(async () => {
-  url = await freshDatabase();
-});
 beforeEach(async () => {
-  schema = `months_${++schemas}`;
-  await migrate({ connection: url, schema });
+  url = await migratedDatabase(schema);
   client = await connected();
 });
 afterEach(() => clients.end());

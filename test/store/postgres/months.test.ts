@@ -4,23 +4,21 @@ import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type pg from 'pg';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readArchive, verifyArchive } from '../../../src/adapters/postgres/partitions/archive-file.ts';
 import { writeArchive } from '../../../src/adapters/postgres/partitions/archive-writing.ts';
 import { archiveMonth, dropMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
 import { PartitionUpkeep } from '../../../src/adapters/postgres/partitions/upkeep.ts';
-import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { keepPartitions } from '../../../src/adapters/postgres/schema/months.ts';
 import { listPartitions } from '../../../src/adapters/postgres/schema/partition-list.ts';
 import { timeText } from '../../../src/adapters/postgres/session/time-text.ts';
 import { postgres } from '../../../src/index.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { elsewhere, migratedDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder } from '../../runtime/scratch.ts';
 import { Clients } from './clients.ts';
 
 let url: string;
-let schema: string;
-let schemas = 0;
+const schema = elsewhere;
 let client: pg.Client;
 const clients = new Clients();
 
@@ -36,12 +34,8 @@ const insert = (on: pg.Client, month: string, count: number, id = 'a', first = 1
     [id, `${month}-01T00:00:00Z`, first, first + count - 1],
   );
 
-beforeAll(async () => {
-  url = await freshDatabase();
-});
 beforeEach(async () => {
-  schema = `months_${++schemas}`;
-  await migrate({ connection: url, schema });
+  url = await migratedDatabase(schema);
   client = await connected();
 });
 afterEach(() => clients.end());

@@ -6,10 +6,9 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
-import { migrate } from '../../../src/index.ts';
 import type { AppendedEvent } from '../../../src/store/store.ts';
 import { newId } from '../../../src/wire/ids.ts';
-import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
+import { administer, migratedDatabase, serverUrl } from '../../postgres.ts';
 
 /** What the grammar itself takes from pg_catalog: `extract(epoch from x)`. */
 const syntax = new Set(['extract', 'overlay', 'position', 'substring', 'trim']);
@@ -99,8 +98,7 @@ test('no other statement can be read by the search_path of others', () => {
 });
 
 test('saveWithTx calls the functions of the schema by all their types: one beside them that fits texts is not chosen', async () => {
-  const connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  const connectionString = await migratedDatabase();
   const overload = (name: string, type: string, result: string, value: string): string =>
     `create function trunkline.${name}(${Array(9).fill(type).join()}) returns ${result} language sql as $$ select ${value} $$;`;
   await administer(

@@ -2,8 +2,7 @@
 // the role in effect: code of one role that another role's session runs gets no right of that session.
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { migratedDatabase } from '../../postgres.ts';
 import { errorOf } from '../../runtime/scratch.ts';
 
 const [group, member, stranger, admin] = ['group', 'member', 'stranger', 'admin'].map(
@@ -12,8 +11,7 @@ const [group, member, stranger, admin] = ['group', 'member', 'stranger', 'admin'
 let client: pg.Client;
 
 beforeAll(async () => {
-  const connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  const connectionString = await migratedDatabase();
   client = new pg.Client({ connectionString });
   await client.connect();
   await client.query(

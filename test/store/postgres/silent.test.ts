@@ -9,8 +9,8 @@ import { configOf } from '../../../src/adapters/postgres/session/connection.ts';
 import { flushName } from '../../../src/adapters/postgres/session/frozen.ts';
 import { destroyClient, openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { beginSql, silentMs } from '../../../src/adapters/postgres/session/session-sql.ts';
-import { migrate, postgres } from '../../../src/index.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { postgres } from '../../../src/index.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { startRuntime, until } from '../../runtime/scratch.ts';
@@ -18,8 +18,7 @@ import { startRuntime, until } from '../../runtime/scratch.ts';
 const long = { timeout: 90_000 };
 
 async function migrated(): Promise<string> {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   return url;
 }
 

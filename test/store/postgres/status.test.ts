@@ -5,12 +5,10 @@ import { expect, test } from 'vitest';
 import { statusReport } from '../../../src/adapters/postgres/commands/status.ts';
 import { storeStatus } from '../../../src/adapters/postgres/schema/status.ts';
 import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
-import { migrate } from '../../../src/index.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 
 test('an event may wait in the outbox for years', async () => {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   await administer(url, `select trunkline.raise_event('invoice', 'old', 'Made', '{}')`);
   await administer(url, `update trunkline.outbox set occurred_at = '1999-12-31T00:00:00Z'`);
   const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 5000 });
@@ -22,8 +20,7 @@ test('an event may wait in the outbox for years', async () => {
 });
 
 test('of rows without a finite time no age is told', async () => {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   await administer(url, `select trunkline.raise_event('invoice', 'odd', 'Made', '{}')`);
   await administer(url, `alter table trunkline.outbox drop constraint outbox_times`); // earlier releases had none
   await administer(url, `update trunkline.outbox set occurred_at = '-infinity'`);

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { createRuntime, migrate, postgres, type Runtime, type RuntimeOptions } from '../../../src/index.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { createRuntime, postgres, type Runtime, type RuntimeOptions } from '../../../src/index.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { Courier } from '../../runtime/courier.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
@@ -48,8 +48,7 @@ const amounts = async (id: string): Promise<number[]> => {
 };
 
 beforeAll(async () => {
-  connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  connectionString = await migratedDatabase();
   two = await createRuntime(optionsOf(join(folderOfTwo, 'data')));
 });
 afterAll(() => two.close());

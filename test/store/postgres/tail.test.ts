@@ -1,20 +1,18 @@
 // Following the table from elsewhere: nothing skipped, nothing twice, each aggregate in order, whatever transactions do.
 import pg from 'pg';
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
-import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { type TailedEvent, type TailOptions, tailEvents } from '../../../src/adapters/postgres/tail/tail.ts';
 import { isError } from '../../../src/base/errors.ts';
 import { OutboxHints } from '../../../src/entity/outbox-door.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { openEventStore, postgres } from '../../../src/index.ts';
 import type { NewEvent } from '../../../src/model/event.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, elsewhere, migratedDatabase } from '../../postgres.ts';
 
 let transactions: Transactions;
 let url: string;
-let schema: string;
-let schemas = 0;
+const schema = elsewhere;
 let open: pg.Client[] = [];
 
 async function connected(): Promise<pg.Client> {
@@ -74,14 +72,10 @@ async function caughtUp(tail: { seen: string[]; until(count: number): Promise<st
 }
 
 let stop: AbortController;
-beforeAll(async () => {
-  url = await freshDatabase();
-});
 beforeEach(async () => {
   stop = new AbortController();
-  schema = `tail_${++schemas}`;
+  url = await migratedDatabase(schema);
   transactions = new Transactions(new PostgresAppend(schema), new Map(), new OutboxHints());
-  await migrate({ connection: url, schema });
 });
 afterEach(async () => {
   stop.abort();

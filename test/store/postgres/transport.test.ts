@@ -9,14 +9,13 @@ import { forThread } from '../../../src/base/secrets.ts';
 import { migrate, openEventStore, postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
 import { makeCertificates } from '../../certificates.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, freshDatabase, migratedDatabase } from '../../postgres.ts';
 import { PostgresServer } from '../../postgres-server.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, startRuntime } from '../../runtime/scratch.ts';
 
 test('a password as a function is asked for each connection, in every thread', async () => {
-  const owner = await freshDatabase();
-  await migrate({ connection: owner });
+  const owner = await migratedDatabase();
   const role = `rotating_${process.pid}`;
   await administer(owner, `create role ${role} login superuser password 'one'`);
   onTestFinished(async () => void (await administer(owner, `drop owned by ${role}; drop role ${role}`)));

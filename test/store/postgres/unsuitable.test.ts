@@ -4,14 +4,13 @@ import { checkTables } from '../../../src/adapters/postgres/schema/tables.ts';
 import { failure } from '../../../src/adapters/postgres/session/failure.ts';
 import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate, postgres } from '../../../src/index.ts';
-import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
+import { administer, migratedDatabase, serverUrl } from '../../postgres.ts';
 import { errorOf, startRuntime } from '../../runtime/scratch.ts';
 
 let good: string;
 
 beforeAll(async () => {
-  good = await freshDatabase();
-  await migrate({ connection: good });
+  good = await migratedDatabase();
 });
 
 const startOn = (connectionString: string, migrates = false): Promise<unknown> =>

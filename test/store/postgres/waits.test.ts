@@ -2,8 +2,8 @@
 // with what was waited for. None waits for ever.
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { migrate, postgres, type Runtime } from '../../../src/index.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { postgres, type Runtime } from '../../../src/index.ts';
+import { migratedDatabase } from '../../postgres.ts';
 import { TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { startRuntime, until } from '../../runtime/scratch.ts';
@@ -51,8 +51,7 @@ const waits = (r: Runtime, names: { subscription: string }): Record<string, () =
 };
 
 test('every wait has an end while the server is silent', long, async () => {
-  const connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  const connectionString = await migratedDatabase();
   await using proxy = await TcpProxy.before(Number(new URL(connectionString).port || 5432));
   const store = postgres({
     connectionString: proxy.through(connectionString),
@@ -93,8 +92,7 @@ test('every wait has an end while the server is silent', long, async () => {
 });
 
 test('while users’ commands wait for the store, messages go past them', long, async () => {
-  const connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  const connectionString = await migratedDatabase();
   await using proxy = await TcpProxy.before(Number(new URL(connectionString).port || 5432));
   const store = postgres({ connectionString: proxy.through(connectionString), statementTimeoutMs: 2_000 });
   const runtime = await startRuntime({ store, shards: 1, actorLimit: 1 });
