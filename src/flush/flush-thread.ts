@@ -158,7 +158,7 @@ const retryMsLimit = 1_000;
 /** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
 function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
   const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
-  guardTransaction(control, () => memory.contest(aggregates));
+  guardTransaction(control, () => memory.loseOwnership(aggregates));
   if (isNews) control.publish('quarantined', control.position('quarantined') + refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
     report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce), isNews });

@@ -2,7 +2,7 @@
 // environment knows is enough mostly, and needs no waiting; the rest comes from the store elsewhere.
 //
 // Invariants: an aggregate that is still in the log is never loaded stale. One that another log has written meanwhile
-// (contested) is loaded from the store alone, and only once everything that this log had to say is there or in quarantine.
+// (ownership lost) is loaded from the store alone, and only once everything that this log had to say is there or in quarantine.
 
 import { pause, performance } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
@@ -101,7 +101,7 @@ export class Loader {
     let local = this.store.load(type.name, id, type.fingerprint);
     const tail = this.currentTail()?.positionsOf(type.name, id) ?? [];
     const isKnown = local !== undefined || tail.length > 0;
-    if (isKnown && (local?.isContested || (await remote.owner(type.name, id)) === 'another')) {
+    if (isKnown && (local?.isOwnershipLost || (await remote.owner(type.name, id)) === 'another')) {
       local = undefined;
       actor.settledPosition = await this.allStored(isPublished);
     }
@@ -155,7 +155,7 @@ export class Loader {
 
   /** Whether this machine's own knowledge reaches back to the beginning, or to a snapshot. */
   private isEnough(loaded: LoadedAggregate | undefined, tail: readonly number[], id: string): boolean {
-    if (loaded !== undefined) return !loaded.isContested && loaded.base === (loaded.snapshot?.version ?? 0);
+    if (loaded !== undefined) return !loaded.isOwnershipLost && loaded.base === (loaded.snapshot?.version ?? 0);
     return tail.length > 0 || isMintedBy(this.logId, id, this.store.since);
   }
 

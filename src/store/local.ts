@@ -29,7 +29,7 @@ export interface LocalSinkSettings {
 export interface LocalSink extends Sink {
   write(batch: Batch): void;
   /** In a memory: another log has written these aggregates. */
-  contest(aggregates: Iterable<{ type: string; id: string }>): void;
+  loseOwnership(aggregates: Iterable<{ type: string; id: string }>): void;
 }
 
 /** What a shard reads. */

@@ -21,7 +21,7 @@ export interface LoadedAggregate {
   /** The version before the first event: the snapshot's or 0; more where a memory does not reach back so far. */
   readonly base: number;
   /** Another log has written it since: a memory's state is not its state. */
-  readonly isContested: boolean;
+  readonly isOwnershipLost: boolean;
   /** How many events follow the base. */
   readonly eventCount: number;
   /** The events, in version order: one reader, moved along. Valid until the next load from the same reader. */

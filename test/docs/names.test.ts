@@ -1,7 +1,8 @@
 // What the documents name is there: files, fault families, npm scripts, commands of the command line. Files of the sources are
 // named by their whole path from the root, in backticks, so that a script that moves files can move their names with them.
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { parseSync } from 'oxc-parser';
 import { expect, test } from 'vitest';
 import { makeProgram } from '../../src/cli/program.ts';
 import { documents, proseOf, root, shownFiles } from './documents.ts';
@@ -71,4 +72,27 @@ test('a function or type that a document places in a file of the sources is ther
   }
   expect(missing).toEqual([]);
   expect(pairs).toBeGreaterThan(20);
+});
+
+/** From the root, from `src`, from the file's own folder, or the end of a path, as `ring/ring.ts`. */
+function isFile(name: string, from: string, paths: readonly string[]): boolean {
+  const beside = join(dirname(from), name);
+  return paths.some((path) => path === beside || path === name || path.endsWith(`/${name}`));
+}
+
+test('a file that a comment of the sources names is there', () => {
+  const paths = globSync('{src,test,bench,examples,scripts,migrations,docs,api}/**/*.{ts,sql,md}', { cwd: root });
+  const missing: string[] = [];
+  let names = 0;
+  for (const file of globSync('src/**/*.ts', { cwd: root })) {
+    for (const { value } of parseSync(file, readFileSync(join(root, file), 'utf8')).comments) {
+      for (const [name] of value.matchAll(/(?<![\w$*{}<>…-])[\w./-]*[\w-]\.(?:ts|sql|md)\b/g)) {
+        if (name.startsWith('./')) continue; // a user's, in an example
+        names++;
+        if (!isFile(name, file, paths)) missing.push(`${file}: ${name}`);
+      }
+    }
+  }
+  expect(missing).toEqual([]);
+  expect(names).toBeGreaterThan(100);
 });

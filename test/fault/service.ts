@@ -71,7 +71,7 @@ const tell = (line: ServiceLine): void => say(JSON.stringify(line));
 const levels = ['raised', 'written', 'written', 'written', 'synced', 'stored'] as const;
 const acks: readonly Level[] = settings.elsewhere ? [...levels, 'published'] : levels;
 // Certain not to have been carried out, whatever happens later.
-const refusals = ['NotExecuted', 'RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull'] as const;
+const refusals = ['NotExecuted', 'RingFull', 'MailboxFull', 'TooManyInFlight', 'TooManyUnstored', 'LogFull'] as const;
 let sent = 0;
 let failed = false;
 // Whatever the parent says after its argument: it is enough.

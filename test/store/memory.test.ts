@@ -38,7 +38,7 @@ const look = ({ reader }: Memory, id: string) => {
   if (loaded === undefined) return undefined;
   const versions: number[] = [];
   for (const frame of loaded.frames) versions.push(frame.version);
-  return { base: loaded.base, snapshot: loaded.snapshot?.version, versions, isContested: loaded.isContested };
+  return { base: loaded.base, snapshot: loaded.snapshot?.version, versions, isOwnershipLost: loaded.isOwnershipLost };
 };
 
 test('events leave when there are too many, oldest first, and only once the store has them', async () => {
@@ -61,7 +61,7 @@ test('a snapshot stays, and is enough', async () => {
   memory.stored = Number.MAX_SAFE_INTEGER;
   memory.write([{ version: 1 }, { version: 2 }, { kind: FrameKind.snapshot, version: 2, name: 'f', data: { n: 2 } }]);
   for (let version = 1; version <= 4; version++) memory.write([{ id: 'b', version }]);
-  expect(look(memory, 'a')).toEqual({ base: 2, snapshot: 2, versions: [], isContested: false });
+  expect(look(memory, 'a')).toEqual({ base: 2, snapshot: 2, versions: [], isOwnershipLost: false });
 });
 
 test('it begins where it is told: at a later version, or at a snapshot alone', async () => {
@@ -77,12 +77,12 @@ test('it begins where it is told: at a later version, or at a snapshot alone', a
 test('what another log has written stays marked', async () => {
   const memory = await open();
   memory.write([{ version: 1 }]);
-  memory.sink.contest([
+  memory.sink.loseOwnership([
     { type: 'call', id: 'a' },
     { type: 'call', id: 'nobody' },
   ]);
   memory.write([{ version: 2 }]);
-  expect(look(memory, 'a')).toMatchObject({ isContested: true });
-  expect(look(memory, 'nobody')).toMatchObject({ isContested: true });
+  expect(look(memory, 'a')).toMatchObject({ isOwnershipLost: true });
+  expect(look(memory, 'nobody')).toMatchObject({ isOwnershipLost: true });
   expect(memory.reader.head('call', 'a')).toBe(undefined);
 });

@@ -126,3 +126,22 @@ test('the schema of a value wraps that of the payload; definitions stay where re
   });
   expect(schemaOfValue('cloudevents-binary', payload, 'CallRouted')).toMatchObject(payload);
 });
+
+test.each(formats)('%s: a record has the fields that its schema demands, with their types', (format) => {
+  const bare = { ...event, metadata: {}, metadataJson: '{}', data: Buffer.from('{}') };
+  for (const each of [event, bare]) {
+    const { properties = {}, required = [] } = schemaOfValue(format, { type: 'object' }, 'CallRouted') as {
+      properties?: Record<string, { type: string }>;
+      required?: string[];
+    };
+    const record: Record<string, unknown> = JSON.parse(String(formatEvent(format, each, undefined).value));
+    for (const name of required) expect([name, jsonType(record[name])]).toEqual([name, properties[name]!.type]);
+    // CloudEvents leaves room for more attributes; the binary mode's value is the payload.
+    if (!format.startsWith('cloudevents')) expect(Object.keys(record).sort()).toEqual([...required].sort());
+    else expect(required).toEqual(Object.keys(properties));
+  }
+});
+
+function jsonType(value: unknown): string {
+  return Number.isInteger(value) ? 'integer' : typeof value;
+}

@@ -13,7 +13,7 @@ export class HeadRecord {
   block = 0;
   index = 0;
   /** In a memory: another log has written it, so only the store knows its state. */
-  isContested = false;
+  isOwnershipLost = false;
   isChanged = false;
 
   constructor(type: string, id: string) {
@@ -27,7 +27,7 @@ export class HeadRecord {
     this.position = bytes.readDoubleLE(8);
     this.block = bytes.readDoubleLE(16);
     this.index = bytes.readUInt16LE(24);
-    this.isContested = bytes[26] === 1;
+    this.isOwnershipLost = bytes[26] === 1;
     return this;
   }
 
@@ -37,7 +37,7 @@ export class HeadRecord {
     bytes.writeDoubleLE(this.position, 8);
     bytes.writeDoubleLE(this.block, 16);
     bytes.writeUInt16LE(this.index, 24);
-    bytes[26] = this.isContested ? 1 : 0;
+    bytes[26] = this.isOwnershipLost ? 1 : 0;
   }
 }
 

@@ -13,7 +13,7 @@
 //
 //   heads      key    type length u8, type, id
 //              value  0         4          8          16      24      26
-//                     ├ version ┼ snapshot ┼ position ┼ block ┼ index ┼ contested ┼ 0 … 32   the aggregate's last event
+//                     ├ version ┼ snapshot ┼ position ┼ block ┼ index ┼ lost      ┼ 0 … 32   the aggregate's last event
 //                     │ u32     │ version  │ f64      │ f64   │ u16   │ u8        │          snapshot version 0: none
 //
 //   snapshots  key    as in heads;  value  the snapshot's frame

@@ -40,7 +40,7 @@ export class EmbeddedReader implements LocalReader {
         lastPosition: head.position,
         snapshot,
         base: chain.base,
-        isContested: head.isContested,
+        isOwnershipLost: head.isOwnershipLost,
         eventCount: chain.count,
         frames: eachFrame(chain.frames, chain.count),
       };
@@ -71,7 +71,7 @@ export class EmbeddedReader implements LocalReader {
   head(type: string, id: string): Head | undefined {
     return this.fresh(() => {
       const record = this.record(type, id);
-      return record && !record.isContested ? { version: record.version, position: record.position } : undefined;
+      return record && !record.isOwnershipLost ? { version: record.version, position: record.position } : undefined;
     });
   }
 

@@ -77,8 +77,8 @@ export class EmbeddedSink implements LocalSink {
   }
 
   /** In a memory: another log has written these aggregates. @throws as `write` does */
-  contest(aggregates: Iterable<{ type: string; id: string }>): void {
-    this.commit((writer) => writer.contest([...aggregates]));
+  loseOwnership(aggregates: Iterable<{ type: string; id: string }>): void {
+    this.commit((writer) => writer.loseOwnership([...aggregates]));
   }
 
   private commit(action: (writer: StoreWriter) => void): void {

@@ -175,12 +175,12 @@ export class StoreWriter {
   }
 
   /** In a memory: only the store knows these from now on. */
-  contest(aggregates: readonly { type: string; id: string }[]): void {
+  loseOwnership(aggregates: readonly { type: string; id: string }[]): void {
     this.environment.root.transactionSync(() => {
       this.admit({ puts: aggregates.length, removals: 0, bytes: aggregates.length * putPerFrame });
       for (const { type, id } of aggregates) {
         const head = this.heads.get(type, id);
-        head.isContested = true;
+        head.isOwnershipLost = true;
         this.heads.change(head);
       }
       this.heads.write();

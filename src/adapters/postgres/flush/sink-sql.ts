@@ -16,8 +16,8 @@ export const rightsStatement: Statement<{ function: string }, Rights> = new Stat
   object<Rights>({ role: text, may: flag }),
 );
 
-/** The checkpoint, made if there is none; its row is locked until the transaction ends, which is at once. */
-export const lockCheckpoint = (
+/** Four commands in one text: the checkpoint, made if there is none; its row is locked until the transaction ends, which is at once. */
+export const checkpointStatements = (
   schema: string,
   logId: string,
   timeoutMs: number,

@@ -23,7 +23,7 @@ import { FlushTransaction, lockWaitMs } from './flush-transaction.ts';
 import { lockedByOthers } from './lock-holders.ts';
 import { planOf } from './plan.ts';
 import { noticeOf, refusedBetween } from './quarantine.ts';
-import { lockCheckpoint, rightsStatement } from './sink-sql.ts';
+import { checkpointStatements, rightsStatement } from './sink-sql.ts';
 
 export interface PostgresSinkEvents {
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
@@ -186,7 +186,7 @@ export class PostgresSink implements Sink {
     for (let hasLooked = false; ; hasLooked = true) {
       try {
         const timeoutMs = hasLooked ? waitMs : Math.min(patienceMs, waitMs);
-        const statement = lockCheckpoint(this.schema, this.logId, timeoutMs);
+        const statement = checkpointStatements(this.schema, this.logId, timeoutMs);
         const results = await executeEach(client, statement.text);
         return statement.oneIn(results.find(({ command }) => command === 'INSERT')!).position;
       } catch (error) {

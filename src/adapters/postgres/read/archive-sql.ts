@@ -23,7 +23,7 @@ interface Bounds extends TimeBounds {
 
 export const headsPerPage = 1_000;
 
-export const headStatement = (schema: string): Statement<Key, Version> =>
+export const versionStatement = (schema: string): Statement<Key, Version> =>
   new Statement(
     'the head of an aggregate',
     `select version, position::float8 as position from ${schema}.aggregates

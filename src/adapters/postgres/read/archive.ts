@@ -36,7 +36,6 @@ import {
   beforeAll,
   boundsStatement,
   eventsFrom,
-  headStatement,
   headsPerPage,
   headsStatement,
   limited,
@@ -44,6 +43,7 @@ import {
   numberedFrom,
   type Place,
   storeFrom,
+  versionStatement,
   writerStatement,
 } from './archive-sql.ts';
 import { PostgresHistory } from './history.ts';
@@ -207,7 +207,7 @@ export class PostgresArchive implements StoreArchive {
   }
 
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
-    const [head] = await this.select(headStatement(this.schema), { type: nameOf(aggregate), id });
+    const [head] = await this.select(versionStatement(this.schema), { type: nameOf(aggregate), id });
     return head;
   }
 
