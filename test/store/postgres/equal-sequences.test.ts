@@ -4,8 +4,8 @@ import pg from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { readArchive } from '../../../src/adapters/postgres/partitions/archive-file.ts';
 import { archiveMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
-import { migrate, openEventStore, postgres, tailEvents } from '../../../src/index.ts';
-import { administer, freshDatabase, migratedDatabase } from '../../postgres.ts';
+import { openEventStore, postgres, tailEvents } from '../../../src/index.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { scratchFolder } from '../../runtime/scratch.ts';
 
 const rowsPerPage = 100_000; // of an archive
@@ -44,8 +44,7 @@ test('a page that ends between two rows of one number leaves neither out', { tim
 test('rows of one number stay together where a page is cut between them by its bytes', {
   timeout: 120_000,
 }, async () => {
-  const connection = await freshDatabase();
-  await migrate({ connection });
+  const connection = await migratedDatabase();
   const count = 20;
   for (let twin = 14; twin <= 17; twin++) {
     await administer(connection, 'truncate trunkline.domain_events');
@@ -64,8 +63,7 @@ test('rows of one number stay together where a page is cut between them by its b
 });
 
 test('where no rows share a number, the server sorts none for a page; from the second on, it makes the next one meanwhile', async () => {
-  const connection = await freshDatabase();
-  await migrate({ connection });
+  const connection = await migratedDatabase();
   await administer(
     connection,
     `insert into trunkline.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
