@@ -78,6 +78,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   },
   async serialise() {}, // the suite calls `slowPath`
   async import() {}, // likewise
+  async upcasting() {}, // likewise
   async start() {
     if (!isMainThread) return;
     const { LogThreads } = await import('../src/log/threads.ts');

@@ -17,6 +17,7 @@ export const suites: readonly string[] = [
   'command-to-store',
   'disk-bytes',
   'replay-from-store',
+  'upcasting',
   'handlers-catch-up',
   'handlers-live',
   'handlers-postgres',
