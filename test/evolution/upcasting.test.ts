@@ -1,7 +1,7 @@
 // Versions and names of an event: what a declaration takes, how an older payload becomes one of today, and what is refused.
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { defineAggregate, event, TrunklineError, versions } from '../../src/index.ts';
+import { defineAggregate, event, openEventStore, postgres, TrunklineError, versions } from '../../src/index.ts';
 import { evolutionOf, type ReadEvent } from '../../src/model/evolution.ts';
 
 const place = { aggregateType: 'order', aggregateId: 'o1', version: 3, position: 17 };
@@ -219,4 +219,13 @@ test.each([
   ],
 ])('%s is refused at once', (_, act) => {
   expect(errorOf(act).code).toBe('InvalidOptions');
+});
+
+test.each([
+  ['a misspelt field', { aggregate: [] }],
+  ['no definitions', { aggregates: ['order'] }],
+  ['no list', { aggregates: {} }],
+])('a store that is opened for reading with %s is refused before it is asked', async (_, reading) => {
+  const store = postgres({ connectionString: 'postgres://localhost:1/x' });
+  await expect(openEventStore(store, reading as never)).rejects.toMatchObject({ code: 'InvalidOptions' });
 });

@@ -208,6 +208,7 @@ test.each(
     readArchive: none,
     tailEvents: (own, bad) => own.tailEvents({ connection, ...bad }).next(),
     verifyArchive: none,
+    versions: (own, bad) => own.versions(bad),
   };
   const names = Object.keys(entry).filter((name) => /^[a-z]/.test(name) && typeof entry[name] === 'function');
   expect(names.filter((name) => functions[name] === undefined)).toEqual([]);
