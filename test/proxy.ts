@@ -21,8 +21,8 @@ export interface Weather {
 
 /** Waits for a request, and does something to it, once. */
 export interface Trap {
-  /** Whether this is the request, by its first bytes. */
-  matches(request: Buffer): boolean;
+  /** Whether this is the request, by its first bytes, or by what its connection has asked before. */
+  matches(request: Buffer, connection: object): boolean;
   /** `before` the server hears of it, or `after` the server has answered and before the client hears that. */
   at: 'before' | 'after';
   /** The connection goes on when this has resolved, unless it was cut. Default: cut it. */
@@ -31,6 +31,15 @@ export interface Trap {
 
 /** A COMMIT to PostgreSQL, as a simple query. */
 export const commits = (request: Buffer): boolean => request.includes('commit\0');
+
+/** The COMMIT behind a statement that holds this word, on the same connection: not that of a load or a handler beside it. */
+export const commitsBehind = (word: string): Trap['matches'] => {
+  const asked = new WeakSet<object>();
+  return (request, connection) => {
+    if (request.includes(word)) asked.add(connection);
+    return asked.has(connection) && commits(request);
+  };
+};
 
 /** A request to Kafka by its API key, where it begins a piece of data: clients send one and wait. */
 export const asks =
@@ -163,7 +172,7 @@ export class TcpProxy implements AsyncDisposable {
   /** Whether it may go on to the server. */
   private async heard(connection: Connection, data: Buffer): Promise<boolean> {
     const { trap } = this;
-    if (!trap?.matches(data)) return true;
+    if (!trap?.matches(data, connection)) return true;
     this.trap = undefined;
     if (trap.at === 'before') return this.spring(trap, connection);
     connection.awaited = trap;

@@ -6,7 +6,7 @@ import { PostgresAggregateReader } from '../../../src/adapters/postgres/read/agg
 import { PostgresArchive } from '../../../src/adapters/postgres/read/archive.ts';
 import { newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
 import { administer, migratedDatabase } from '../../postgres.ts';
-import { commits, TcpProxy } from '../../proxy.ts';
+import { commitsBehind, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
@@ -155,7 +155,7 @@ describe('a refusal whose COMMIT is answered to nobody', () => {
   });
 
   test('is told all the same', async () => {
-    proxy.set({ matches: commits, at: 'after' });
+    proxy.set({ matches: commitsBehind('quarantine'), at: 'after' });
     const late = await errorOf(one.ref(Counter, 'x').with({ ack: 'stored' }).add(100));
     expect(late).toMatchObject({ code: 'Quarantined', details: { version: 2 } });
     expect(proxy.sprung).toBe(1);
@@ -175,7 +175,7 @@ describe('a refusal whose COMMIT is answered to nobody', () => {
 
   test('is heeded by the next run, if this one ends without it', async () => {
     proxy.set({
-      matches: commits,
+      matches: commitsBehind('quarantine'),
       at: 'after',
       spring(cut) {
         cut();
