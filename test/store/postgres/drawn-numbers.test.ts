@@ -5,7 +5,7 @@ import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts'
 import { newId } from '../../../src/wire/ids.ts';
 import { migratedDatabase } from '../../postgres.ts';
 import { errorOf } from '../../runtime/scratch.ts';
-import { saverGrants } from './saver.ts';
+import { earlierSaverGrants } from './saver.ts';
 
 const saver = `numbers_${process.pid}`;
 let client: pg.Client;
@@ -13,7 +13,7 @@ let client: pg.Client;
 beforeAll(async () => {
   client = new pg.Client({ connectionString: await migratedDatabase() });
   await client.connect();
-  await client.query(`create role ${saver}; ${saverGrants(saver)}`);
+  await client.query(`create role ${saver}; ${earlierSaverGrants(saver)}`);
 });
 afterAll(async () => {
   await client.query(`drop owned by ${saver}; drop role ${saver}`);
@@ -57,4 +57,18 @@ test('what it saves has numbers that the sequence has given; the owner writes an
   await client.query(row('5000'));
   const own = "(select nextval('trunkline.domain_events_sequence'))";
   expect((await asSaver(() => client.query(row(own)))).rowCount).toBe(1);
+});
+
+test('of rows of its own none is a log’s, and each has a number that every reader can carry', async () => {
+  const own = 'gen_random_uuid(), now()';
+  for (const [columns, values, code] of [
+    ['sequence, id, occurred_at, batch', `1000, ${own}, 1`, '42501'],
+    ['sequence, id, occurred_at, log_id', `1000, ${own}, 'x'`, '42501'],
+    ['sequence, id, occurred_at', `9223372036854775807, ${own}`, '23514'],
+    ['sequence, id, occurred_at', `9007199254740993, ${own}`, '23514'],
+    ['sequence, id, occurred_at', `0, ${own}`, '23514'],
+  ]) {
+    const sql = `insert into trunkline.outbox (${columns}) values (${values})`;
+    expect((await errorOf(asSaver(() => client.query(sql)))).code).toBe(code);
+  }
 });

@@ -12,9 +12,11 @@ import { openEventStore, postgres, type TrunklineError } from '../../../src/inde
 import { tailEvents } from '../../../src/postgres.ts';
 import { ControlBlockWriter } from '../../../src/shared/control-block.ts';
 import { EventFilter } from '../../../src/store/filter.ts';
-import { migratedDatabase } from '../../postgres.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
+import { saverGrants } from './saver.ts';
 
+const saver = `gate_${process.pid}`;
 let url: string;
 let client: pg.Client;
 
@@ -24,8 +26,16 @@ async function begun(): Promise<void> {
   await client.connect();
 }
 
-beforeAll(begun);
-afterAll(() => client.end());
+let firstUrl: string;
+beforeAll(async () => {
+  await begun();
+  firstUrl = url;
+  await client.query(`create role ${saver}; ${saverGrants(saver)}`);
+});
+afterAll(async () => {
+  await client.end();
+  await administer(firstUrl, `drop owned by ${saver}; drop role ${saver}`);
+});
 
 interface Row {
   type: string | null;
@@ -78,27 +88,43 @@ const valuesOf = ({ type, id, name, shape, at, data, metadata }: Row): unknown[]
   ...[type, id, name, shape, at, data, metadata],
 ];
 
-const doors: Record<string, { fields: readonly (keyof Row)[]; put(row: Row): Promise<unknown> }> = {
+interface Door {
+  fields: readonly (keyof Row)[];
+  put(row: Row): Promise<unknown>;
+}
+
+function oneBy(name: string): Door {
+  const sql = `select trunkline.${name}(gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, null)`;
+  return { fields: Object.keys(good) as (keyof Row)[], put: (row) => client.query(sql, valuesOf(row)) };
+}
+
+function severalBy(name: string): Door {
+  const sql = `select trunkline.${name}(array[gen_random_uuid(), gen_random_uuid()], array['stock', $1], array['beside', $2],
+    array['Sold', $3], array[1, $4::int], array[now(), $5::timestamptz], array['{}', $6::jsonb],
+    array[null, $7::jsonb], array[null, null]::int[])`;
+  return { fields: Object.keys(good) as (keyof Row)[], put: (row) => client.query(sql, valuesOf(row)) };
+}
+
+function bySaver({ fields, put }: Door): Door {
+  return {
+    fields,
+    put: async (row) => {
+      await client.query(`set local role ${saver}`); // until the test's transaction ends
+      await put(row);
+    },
+  };
+}
+
+const doors: Record<string, Door> = {
   raise_event: {
     fields: ['type', 'id', 'name', 'data', 'metadata'],
     put: ({ type, id, name, data, metadata }) =>
       client.query('select trunkline.raise_event($1, $2, $3, $4, $5)', [type, id, name, data, metadata]),
   },
-  append_event: {
-    fields: ['type', 'id', 'name', 'shape', 'at', 'data', 'metadata'],
-    put: (row) =>
-      client.query('select trunkline.append_event(gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, null)', valuesOf(row)),
-  },
-  append_events: {
-    fields: ['type', 'id', 'name', 'shape', 'at', 'data', 'metadata'],
-    put: (row) =>
-      client.query(
-        `select trunkline.append_events(array[gen_random_uuid(), gen_random_uuid()], array['stock', $1], array['beside', $2],
-           array['Sold', $3], array[1, $4::int], array[now(), $5::timestamptz], array['{}', $6::jsonb],
-           array[null, $7::jsonb], array[null, null]::int[])`,
-        valuesOf(row),
-      ),
-  },
+  ...Object.fromEntries(['append_event', 'save_event', 'write_event'].map((name) => [name, oneBy(name)])),
+  ...Object.fromEntries(['append_events', 'save_events', 'write_events'].map((name) => [name, severalBy(name)])),
+  'append_event of a role with execute alone': bySaver(oneBy('append_event')),
+  'append_events of a role with execute alone': bySaver(severalBy('append_events')),
   'a row of one’s own': {
     fields: ['type', 'id', 'name', 'shape', 'at', 'data', 'metadata'],
     put: (row) => client.query(insertion, valuesOf(row)),
@@ -142,7 +168,7 @@ test('each function that writes events is one of these doors', async () => {
     `select proname as name from pg_proc where pronamespace = 'trunkline'::regnamespace
        and prosrc ~ 'insert into [^ ]*domain_events\\y' order by 1`,
   );
-  expect(rows.map(({ name }) => name)).toEqual(['append_event', 'append_events', 'raise_for_caller']);
+  expect(rows.map(({ name }) => name)).toEqual(['raise_for_caller', 'save_event', 'write_event', 'write_events']);
 });
 
 test('of rows with a log only the widths are looked at; heads and the outbox hold what can be read, too', async () => {

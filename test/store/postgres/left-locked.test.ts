@@ -3,11 +3,11 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migratedDatabase } from '../../postgres.ts';
-import { saverGrants } from './saver.ts';
+import { earlierSaverGrants, saverGrants } from './saver.ts';
 
-const [saver, raiser, maker, service] = ['saver', 'raiser', 'maker', 'service'].map(
+const [saver, earlier, raiser, maker, service] = ['saver', 'earlier', 'raiser', 'maker', 'service'].map(
   (role) => `left_${role}_${process.pid}`,
-) as [string, string, string, string];
+) as [string, string, string, string, string];
 let client: pg.Client;
 let observer: pg.Client;
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
   await client.connect();
   await observer.connect();
   await client.query(
-    `create role ${saver}; create role ${raiser}; create role ${maker}; create role ${service};
+    `create role ${saver}; create role ${earlier}; ${earlierSaverGrants(earlier)}; create role ${raiser}; create role ${maker}; create role ${service};
      ${saverGrants(saver)}; grant usage on schema trunkline to ${raiser}, ${maker}, ${service};
      grant execute on function trunkline.raise_event to ${raiser};
      grant execute on function trunkline.make_partition to ${maker}, ${service};
@@ -26,7 +26,7 @@ beforeAll(async () => {
   );
 });
 afterAll(async () => {
-  const roles = [saver, raiser, maker, service].join();
+  const roles = [saver, earlier, raiser, maker, service].join();
   await client.query(`drop owned by ${roles} cascade; drop role ${roles}`);
   await client.end();
   await observer.end();
@@ -72,14 +72,19 @@ interface Left {
 }
 
 const trigger = (name: string): Left => ({ role: raiser, call: `${name}()`, code: '0A000', reason: asTrigger });
+const writes = (role: string, call: string): Left => ({ role, call, locks: [...appended, ...rest], reason: inRows });
 const quiet = (call: string, code?: string): Left => ({
   ...{ role: saver, call, reason: reads },
   ...(code !== undefined && { code }),
 });
 
 const functions: Readonly<Record<string, Left>> = {
-  append_event: { role: saver, call: `append_event(${event('one')})`, locks: [...appended, ...rest], reason: inRows },
-  append_events: { role: saver, call: `append_events(${lists})`, locks: [...appended, ...rest], reason: inRows },
+  append_event: writes(saver, `append_event(${event('one')})`),
+  append_events: writes(saver, `append_events(${lists})`),
+  save_event: writes(saver, `save_event(${event('one')})`),
+  save_events: writes(saver, `save_events(${lists})`),
+  write_event: writes(earlier, `write_event(${event('one')})`),
+  write_events: writes(earlier, `write_events(${lists})`),
   raise_event: {
     ...{ role: raiser, call: "raise_event('invoice', 'raised', 'Made', '{}')", reason: inRows },
     locks: [...appended, ...rest],
@@ -96,7 +101,12 @@ const functions: Readonly<Record<string, Left>> = {
   names_caller: quiet("names_caller('trunkline.raise_intake'::regclass)"),
   new_event_id: quiet('new_event_id()'),
   partition_ranges: quiet('partition_ranges()'),
-  refuse_append: quiet("refuse_append(array['invoice'], array['none'], array[7])", 'TKCON'),
+  refuse_append: {
+    role: earlier,
+    call: "refuse_append(array['invoice'], array['none'], array[7])",
+    code: 'TKCON',
+    reason: reads,
+  },
   check_event_row: trigger('check_event_row'),
   check_head_row: trigger('check_head_row'),
   name_caller: trigger('name_caller'),

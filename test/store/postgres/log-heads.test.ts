@@ -10,7 +10,7 @@ import { migrate, postgres } from '../../../src/index.ts';
 import { administer, freshDatabase, migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, startRuntime } from '../../runtime/scratch.ts';
-import { saverGrants } from './saver.ts';
+import { earlierSaverGrants } from './saver.ts';
 
 const [saver, writer, mover] = ['saver', 'writer', 'mover'].map((role) => `${role}_${process.pid}`) as [
   string,
@@ -33,7 +33,7 @@ beforeAll(async () => {
   client = new pg.Client({ connectionString: url });
   await client.connect();
   await client.query(
-    `create role ${saver} login password 'p'; create role ${writer}; create role ${mover}; ${saverGrants(saver)};
+    `create role ${saver} login password 'p'; create role ${writer}; create role ${mover}; ${earlierSaverGrants(saver)};
      grant usage on schema trunkline to ${writer}, ${mover};
      grant select on all tables in schema trunkline to ${writer}, ${mover};
      grant insert, update, delete, truncate on trunkline.aggregates to ${writer}, ${mover};

@@ -1,5 +1,6 @@
 // The functions of the schema and those who may call them: none looks a name up where its caller can put another, and none with
-// the owner's rights can be called; so the right to execute `raise_event` is the right to raise events, and never one of the owner.
+// the owner's rights can be called that would do more for one caller than for another; so the right to execute `raise_event` is the right to raise events, and never one of the owner.
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../../../src/index.ts';
@@ -35,7 +36,7 @@ beforeAll(async () => {
   await migrate({ connection: own.href, schema });
   await administer(
     url,
-    `grant usage on schema ${name} to ${caller}; grant execute on function ${name}.raise_event to ${caller};
+    `grant usage on schema ${name} to ${caller}; grant execute on function ${name}.raise_event, ${name}.save_event, ${name}.save_events to ${caller};
      insert into ${name}.raise_rights values ('${caller}', '*'); insert into ${name}.actor_types values ('actor')`,
   );
 });
@@ -63,9 +64,11 @@ test('every function of the schema is pinned to the names of the server, tempora
     if (is_owners) expect(is_public, `${name} runs with its owner's rights, and anybody may call it`).toBe(false);
   }
   // In a function that is called with the owner's rights nothing says which role has called it: session_user is only the session's.
+  // So all but triggers do the same for each caller; the server itself asks the role in effect for `execute`.
   const owners = rows.filter(({ is_owners }) => is_owners);
-  expect(owners.map(({ name }) => name)).toEqual(['make_partition_for_caller', 'raise_for_caller']);
-  expect(owners.filter(({ is_trigger }) => !is_trigger)).toEqual([]);
+  const calledAlike = ['save_event', 'save_events'];
+  expect(owners.map(({ name }) => name)).toEqual(['make_partition_for_caller', 'raise_for_caller', ...calledAlike]);
+  expect(owners.filter(({ is_trigger }) => !is_trigger).map(({ name }) => name)).toEqual(calledAlike);
   expect(rows.filter(({ names_login }) => names_login).map(({ name }) => name)).toEqual(['raise_for_caller']); // a note
 });
 
@@ -158,6 +161,42 @@ const attacks: Readonly<Record<string, string>> = {
     ${inSchema('trap', shadows + ofOurs)} grant all on schema trap to public; set search_path to trap, pg_temp, pg_catalog`,
 };
 
+/** The same for save_event and save_events, by both ways to each. */
+const given = (type: string, expected: string): string[] =>
+  [
+    ...[
+      `'${randomUUID()}'::UUID`,
+      `'${type}'::TEXT`,
+      "'s'::TEXT",
+      "'Placed'::TEXT",
+      '1::INT4',
+      "'2024-07-05Z'::TIMESTAMPTZ",
+    ],
+    ...[`'{"a": [1]}'::JSONB`, `'{"source": "s"}'::JSONB`, `${expected}::INT4`],
+  ].map((value) => value.replace(/::(\w+)/, (_, kind: string) => `::pg_catalog.${kind.toLowerCase()}`));
+const saved: readonly [string, string, string?][] = [
+  ['order', 'null'],
+  ['order', '77', 'TKCON'],
+  ['actor', 'null', 'TKWRD'],
+];
+
+async function saveBy(client: pg.Client): Promise<void> {
+  for (const door of ['append', 'save']) {
+    for (const [type, expected, code] of saved) {
+      const lists = given(type, expected).map((value) => `array[${value}]`);
+      for (const call of [`${door}_event(${given(type, expected)})`, `${door}_events(${lists})`]) {
+        await client.query('begin');
+        const found = await client.query(`select ${name}.${call}`).then(
+          () => undefined,
+          (error: { code: string }) => error.code,
+        );
+        await client.query('commit');
+        expect.soft(found, call).toBe(code);
+      }
+    }
+  }
+}
+
 async function spiesOf(client: pg.Client): Promise<string[]> {
   const spied: string[] = [];
   client.on('notice', ({ message }) => spied.push(message ?? ''));
@@ -171,6 +210,7 @@ async function spiesOf(client: pg.Client): Promise<string[]> {
     await client.query('commit');
     expect.soft(found, String(values)).toBe(expected);
   }
+  await saveBy(client);
   return spied.filter((message) => message === `spy as ${keeper}`);
 }
 
