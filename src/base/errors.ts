@@ -22,7 +22,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   UnsupportedEventVersion: (d) =>
     `${placeOf(d)}: this release reads versions ${d.known[0]} to ${d.known[1]} of it; ` +
     'deploy the release that has written it, or declare the version by versions().next()',
-  UpcastFailed: (d) => `${placeOf(d)}: ${d.reason}`,
+  UpcastFailed: (d) =>
+    `${placeOf(d)}: ${d.reason}; deploy a release that can read it, nothing stored has to be changed`,
   SchemaViolation: (d) =>
     `${d.aggregateType}.${d.eventType}: ${d.issues.map((i) => `${i.path || 'data'}: ${i.message}`).join('; ')}`,
   AsyncSchemaUnsupported: (d) =>

@@ -15,7 +15,8 @@ import type { StateTables } from '../handler-state/handler-state.ts';
 import { firstRecord, recordsOf } from '../handler-state/records.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
-import { Evolution } from '../model/evolution.ts';
+import { Evolution, type WantedNames } from '../model/evolution.ts';
+import { partsOf } from '../model/evolved-event.ts';
 import { toPlain } from '../wire/payload.ts';
 import {
   checkChange,
@@ -286,12 +287,14 @@ export class DeadLetters {
     const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
     const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
     const before = dateMs() - olderThanMs;
-    const types = type === undefined ? undefined : this.evolution.names([type], aggregateType)!.stored;
+    const names = type === undefined ? undefined : this.evolution.names([type], aggregateType)!;
+    const isToday = (record: Pick<LetterRecord, 'event'>): boolean =>
+      isAmong(letterEvent(record, this.evolution), names!);
     const matches = ({ event, ...record }: LetterRecord): boolean => {
       if (eventId !== undefined && event.id !== eventId) return false;
       if (aggregateType !== undefined && event.aggregateType !== aggregateType) return false;
       if (aggregateId !== undefined && event.aggregateId !== aggregateId) return false;
-      if (types !== undefined && !types.has(event.type)) return false;
+      if (type !== undefined && event.type !== type && !isToday({ event })) return false;
       if (reason !== undefined && record.reason !== reason) return false;
       return olderThanMs === 0 || Date.parse(record.parkedAt) <= before;
     };
@@ -300,7 +303,7 @@ export class DeadLetters {
       if (part === undefined) break;
       prefix += `${part}\0`;
     }
-    const part = eventId ?? aggregateId ?? (types?.size === 1 ? type : undefined);
+    const part = eventId ?? aggregateId ?? (names?.stored.size === 1 ? type : undefined);
     const matching = part === undefined ? '' : JSON.stringify(part);
     const letters: T[] = [];
     for await (const letter of recordsOf(this.handlerState, letterTable, letterOf, { prefix, matching })) {
@@ -308,6 +311,15 @@ export class DeadLetters {
       if (letters.length >= limit) break;
     }
     return letters;
+  }
+}
+
+/** By what it is today; one that cannot be read is among none, so that nothing is done to it by mistake. */
+function isAmong(event: StoredEvent, names: WantedNames): boolean {
+  try {
+    return partsOf(event).some((part) => names.has(part));
+  } catch {
+    return false;
   }
 }
 

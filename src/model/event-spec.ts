@@ -72,15 +72,15 @@ export interface EventSpec<Input, Output = Input> {
    * ```
    * @throws InvalidOptions
    */
+  next<Payload extends CarriableFields<Payload>>(
+    up: (old: Carried<Output>) => Carried<Payload>,
+    settings?: NextSettings<Carried<Output>, Carried<Payload>>,
+  ): EventSpec<Payload>;
   next<S extends Schema>(
     schema: S,
     up: (old: Carried<Output>) => Carried<Schema.InferOutput<S>>,
     settings?: NextSettings<Carried<Output>, Carried<Schema.InferOutput<S>>>,
   ): EventSpec<Schema.InferInput<S>, Schema.InferOutput<S>>;
-  next<Payload extends CarriableFields<Payload>>(
-    up: (old: Carried<Output>) => Carried<Payload>,
-    settings?: NextSettings<Carried<Output>, Carried<Payload>>,
-  ): EventSpec<Payload>;
   /** The names that this event type had before: what was stored by them is read by the new one, and filters find it. @throws InvalidOptions */
   renamedFrom(...names: string[]): EventSpec<Input, Output>;
   /**
@@ -192,6 +192,7 @@ class Declared implements EventSpec<any, any> {
   }
 
   renamedFrom(...names: string[]): EventSpec<any, any> {
+    if (names.length === 0) refuse('event.renamedFrom', undefined, 'must name at least one former name');
     for (const name of names) checkOldName('event.renamedFrom', name);
     return declared({ ...this.past, names: [...this.past.names, ...names] });
   }
@@ -201,6 +202,13 @@ class Declared implements EventSpec<any, any> {
     const [spec, split] = given.length > 1 ? given : [undefined, given[0]];
     if (spec !== undefined && !isEventSpec(spec))
       refuse('event.splitFrom', spec, 'must be made by event() or versions()');
+    if (spec !== undefined && spec.past.names.length + spec.past.splits.length > 0) {
+      refuse(
+        'event.splitFrom',
+        spec,
+        `declares former names, which count for nothing here: give each a splitFrom() of its own`,
+      );
+    }
     if (typeof split !== 'function')
       refuse('event.splitFrom', split, 'must be a function that returns a list of [type, data]');
     const { schemaVersion } = this;

@@ -4,7 +4,7 @@
 import { TrunklineError } from '../base/errors.ts';
 import { tame } from '../base/tame.ts';
 import { isThenable } from '../base/thenable.ts';
-import { toPlain } from '../wire/payload.ts';
+import { deepFreeze, toPlain } from '../wire/payload.ts';
 import type { AnyAggregate } from './aggregate.ts';
 import type { EventPast, EventSpec, SplitSource, VersionStep } from './event-spec.ts';
 import { accepts } from './payload-check.ts';
@@ -58,13 +58,19 @@ export class AggregateEvolution {
     return [known.type, ...known.spec.past.names, ...this.splitNames];
   }
 
+  /** The names that an event type of today had, or was made from. */
+  sourcesOf(type: string): string[] {
+    const known = this.names.get(type);
+    return known?.kind === 'event' ? [...known.spec.past.names, ...known.spec.past.splits.map((one) => one.type)] : [];
+  }
+
   /** The payload of the newest version. Only for a name of kind `event`. @throws UnsupportedEventVersion, UpcastFailed */
   upcast(name: string, spec: EventSpec<any, any>, schemaVersion: number, data: unknown, place: EventPlace): unknown {
     if (schemaVersion === spec.schemaVersion) return data;
     const { past } = spec;
     const { steps } = past;
     checkReadable(name, past, spec.schemaVersion, schemaVersion, place);
-    let now = data;
+    let now: unknown = deepFreeze(data); // an upcaster that changed it would change it for one reader, and fail for another
     for (let i = schemaVersion - steps[0]!.schemaVersion + 1; i < steps.length; i++) {
       now = this.step(name, steps[i]!, now, schemaVersion, place);
     }
@@ -83,9 +89,9 @@ export class AggregateEvolution {
     const old = spec === undefined ? data : this.upcast(name, spec, schemaVersion, data, place);
     let parts: ReturnType<typeof split>;
     try {
-      parts = split(old, spec?.schemaVersion ?? schemaVersion);
+      parts = split(deepFreeze(old), spec?.schemaVersion ?? schemaVersion);
     } catch (error) {
-      return failed(`its splitFrom() has thrown: ${tame(error)}`);
+      return fail(name, schemaVersion, place, `its splitFrom() has thrown: ${tame(error)}`, error);
     }
     if (!Array.isArray(parts)) return failed('its splitFrom() must return a list of [type, data]');
     return parts.map((part: unknown) => {
@@ -98,11 +104,12 @@ export class AggregateEvolution {
       const partVersion =
         version ?? (own.past.splits.includes(source) ? source.schemaVersion : own.past.steps[0]!.schemaVersion);
       const plain = plainOf(payload, (reason) => failed(`its part ${type}: ${reason}`));
-      return {
-        type: target.type,
-        schemaVersion: own.schemaVersion,
-        data: this.upcast(type, own, partVersion, plain, place),
-      };
+      // One of the newest version is checked as well: nothing else looks at what a split has made.
+      const newest =
+        partVersion === own.schemaVersion
+          ? this.settled(name, own, schemaVersion, plain, place)
+          : this.upcast(type, own, partVersion, plain, place);
+      return { type: target.type, schemaVersion: own.schemaVersion, data: newest };
     });
   }
 
@@ -116,10 +123,16 @@ export class AggregateEvolution {
     let made: unknown;
     try {
       made = up!(old);
-      if (!isThenable(made)) return made;
+      if (!isThenable(made)) return deepFreeze(made);
       Promise.resolve(made).catch(() => {}); // its outcome is of no use, and must not become an unhandled rejection
     } catch (error) {
-      return fail(name, from, place, `the function that makes version ${schemaVersion} has thrown: ${tame(error)}`);
+      return fail(
+        name,
+        from,
+        place,
+        `the function that makes version ${schemaVersion} has thrown: ${tame(error)}`,
+        error,
+      );
     }
     return fail(
       name,
@@ -137,15 +150,10 @@ export class AggregateEvolution {
     made: unknown,
     place: EventPlace,
   ): unknown {
-    const plain = plainOf(made, (reason) => fail(name, from, place, `what its upcasters have made: ${reason}`));
+    const plain = plainOf(made, (reason) => fail(name, from, place, `what has become of it: ${reason}`));
     const fault = schema === undefined ? undefined : accepts(schema, plain);
     if (fault === undefined) return plain;
-    return fail(
-      name,
-      from,
-      place,
-      `what its upcasters have made is refused by the newest version's validator: ${fault}`,
-    );
+    return fail(name, from, place, `what has become of it is refused by the newest version's validator: ${fault}`);
   }
 }
 
@@ -164,7 +172,7 @@ function checkReadable(
   schemaVersion: number,
   place: EventPlace,
 ): void {
-  if (schemaVersion >= lowest && schemaVersion <= newest) return;
+  if (Number.isInteger(schemaVersion) && schemaVersion >= lowest && schemaVersion <= newest) return;
   const { aggregateType, aggregateId, version, position } = place;
   const at = { aggregateType, aggregateId, version, position };
   throw new TrunklineError('UnsupportedEventVersion', {
@@ -175,17 +183,10 @@ function checkReadable(
   });
 }
 
-function fail(eventType: string, schemaVersion: number, place: EventPlace, reason: string): never {
+function fail(eventType: string, schemaVersion: number, place: EventPlace, reason: string, cause?: unknown): never {
   const { aggregateType, aggregateId, version, position } = place;
-  throw new TrunklineError('UpcastFailed', {
-    aggregateType,
-    aggregateId,
-    version,
-    position,
-    eventType,
-    schemaVersion,
-    reason,
-  });
+  const details = { aggregateType, aggregateId, version, position, eventType, schemaVersion, reason };
+  throw new TrunklineError('UpcastFailed', details, { cause });
 }
 
 /** By the name in the frame. */
@@ -202,10 +203,29 @@ function storedNamesOf(
   return names;
 }
 
-/** The names of wanted events as readers see them, and all those by which they may be stored. */
-export interface WantedNames {
-  readonly today: ReadonlySet<string>;
+/** Which events are wanted, by the names that a user gave: of today, or of the past. */
+export class WantedNames {
+  /** Every name by which they may be stored. Of other aggregates, too: what is found by it is asked {@link has}. */
   readonly stored: ReadonlySet<string>;
+  /** Every name by which readers may see them. */
+  readonly today: ReadonlySet<string>;
+  private readonly given: ReadonlySet<string>;
+  private readonly byAggregate: ReadonlyMap<string, ReadonlySet<string>>;
+
+  constructor(given: Iterable<string>, evolutions: readonly AggregateEvolution[]) {
+    this.given = new Set(given);
+    const names = [...this.given];
+    this.byAggregate = new Map(
+      evolutions.map((one) => [one.aggregateType, new Set(names.map((name) => one.todaysName(name)))]),
+    );
+    this.stored = new Set([...names, ...evolutions.flatMap((one) => names.flatMap((name) => one.storedNames(name)))]);
+    this.today = new Set([...names, ...[...this.byAggregate.values()].flatMap((own) => [...own])]);
+  }
+
+  /** A name means what it means in the event's own aggregate. */
+  has({ aggregateType, type }: { readonly aggregateType: string; readonly type: string }): boolean {
+    return (this.byAggregate.get(aggregateType) ?? this.given).has(type);
+  }
 }
 
 const evolutions = new WeakMap<AnyAggregate, AggregateEvolution>();
@@ -240,21 +260,18 @@ export class Evolution {
     return this.byType.get(aggregateType);
   }
 
+  /** The names that event types of today had, or were made from, in whatever aggregate. */
+  sourcesOf(type: string): string[] {
+    return [...this.byType.values()].flatMap((one) => one.sourcesOf(type));
+  }
+
   /** Which events are wanted, by names of today or of the past: of one aggregate type, or of any. undefined: all. */
   names(types: Iterable<string> | undefined, aggregateType: string | undefined): WantedNames | undefined {
     if (types === undefined) return undefined;
-    const named = aggregateType === undefined ? undefined : this.byType.get(aggregateType);
-    const evolutions = aggregateType === undefined ? [...this.byType.values()] : named ? [named] : [];
-    const today = new Set<string>();
-    const stored = new Set<string>();
-    for (const type of types) {
-      today.add(type);
-      stored.add(type);
-      for (const evolution of evolutions) {
-        today.add(evolution.todaysName(type));
-        for (const name of evolution.storedNames(type)) stored.add(name);
-      }
-    }
-    return { today, stored };
+    const known = aggregateType === undefined ? [...this.byType.values()] : [this.byType.get(aggregateType)];
+    return new WantedNames(
+      types,
+      known.filter((one) => one !== undefined),
+    );
   }
 }

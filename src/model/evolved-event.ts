@@ -9,7 +9,7 @@ import { ownGetter } from '../base/own-getter.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { deepFreeze } from '../wire/payload.ts';
 import { eventOf, type StoredEvent } from './event.ts';
-import type { AggregateEvolution, Evolution, StoredName } from './evolution.ts';
+import type { AggregateEvolution, Evolution, StoredName, WantedNames } from './evolution.ts';
 
 /** Copies and prints as a decoded event does: what is not made yet is own and enumerable, too. */
 class EvolvedEvent implements StoredEvent {
@@ -125,27 +125,27 @@ export const isSplit = (event: StoredEvent): boolean => EvolvedEvent.isSplit(eve
 /** The events that a stored one is today: itself, or those that it was split into. @throws UnsupportedEventVersion, UpcastFailed */
 export const partsOf = (event: StoredEvent): readonly StoredEvent[] => EvolvedEvent.partsOf(event);
 
-/** Those of several stored events, in their order: what readers see. `types`: by their names of today; undefined: all. */
+/** Those of several stored events, in their order: what readers see. `names`: those that are wanted; undefined: all. */
 export function eventsToday(
   stored: readonly StoredEvent[],
   evolution: Evolution,
-  types?: ReadonlySet<string> | undefined,
+  names?: WantedNames | undefined,
 ): StoredEvent[] {
   return stored.flatMap((one) => {
     const event = today(one, evolution);
-    return event === undefined ? [] : wantedParts(event, types);
+    return event === undefined ? [] : wantedParts(event, names);
   });
 }
 
-/** The events that a stored one is today, of those types. */
-export function wantedParts(event: StoredEvent, types: ReadonlySet<string> | undefined): readonly StoredEvent[] {
+/** Those of the events that a stored one is today which are wanted. */
+export function wantedParts(event: StoredEvent, names: WantedNames | undefined): readonly StoredEvent[] {
   const parts = partsOf(event);
-  if (types === undefined || (parts.length === 1 && types.has(parts[0]!.type))) return parts;
-  return parts.filter(({ type }) => types.has(type));
+  if (names === undefined || (parts.length === 1 && names.has(parts[0]!))) return parts;
+  return parts.filter((part) => names.has(part));
 }
 
 /** A part has an id of its own, always the same; the first one that of the stored event. */
-function partId(id: string, index: number): string {
+export function partId(id: string, index: number): string {
   if (index === 0) return id;
   const hash = createHash('sha256').update(`${id}:${index}`).digest('hex');
   // The time of a UUIDv7 stays; random bits are made from the hash.

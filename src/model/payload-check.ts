@@ -22,7 +22,7 @@ export function accepts(schema: Schema, payload: unknown): string | undefined {
     Promise.resolve(result).catch(() => {}); // its outcome is of no use here, and must not become an unhandled rejection
     return undefined;
   }
-  return result.issues?.map(({ message }) => message).join('; ');
+  return result.issues?.map(({ message, path = [] }) => `${nameOf(path)}${message}`).join('; ');
 }
 
 /** What it makes, it takes: both have one JSON Schema, but for what it fills in and what it leaves out. */
@@ -44,4 +44,10 @@ function core(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null) return schema;
   const { required, additionalProperties, ...rest } = schema as Record<string, unknown>;
   return Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, core(value)]));
+}
+
+function nameOf(path: readonly (PropertyKey | { readonly key: PropertyKey })[]): string {
+  return path.length === 0
+    ? ''
+    : `${path.map((step) => String(typeof step === 'object' ? step.key : step)).join('.')}: `;
 }

@@ -16,7 +16,6 @@ import { valuesOf } from '../handler-state/records.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { wantedParts } from '../model/evolved-event.ts';
 import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
-import { inTurn } from '../subscriptions/parts.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from '../subscriptions/reading-options.ts';
 import { resolveSubscription } from '../subscriptions/settings.ts';
 import type { RunningSubscription } from '../subscriptions/subscription.ts';
@@ -65,7 +64,7 @@ class RowSet<Row> {
       },
       stage.definitions,
     );
-    const call = (event: StoredEvent): unknown => inTurn(wantedParts(event, settings.types), (part) => this.fold(part));
+    const call = (event: StoredEvent): unknown => this.fold(wantedParts(event, settings.wanted));
     this.subscription = stage.begin(settings, call, {
       volatile: into === 'memory',
       handlerState: stage.local,
@@ -73,13 +72,18 @@ class RowSet<Row> {
     });
   }
 
-  /** In one turn with the event's completion; or, where the store answers later, in the turn after the last row is there. */
-  private fold(event: StoredEvent): unknown {
-    const keys = keysOf(this.definition, event);
+  /**
+   * In one turn with the event's completion; or, where the store answers later, in the turn after the last row is there. What a
+   * stored event has become is folded as a whole, and put then: where one part cannot be folded, none is.
+   */
+  private fold(parts: readonly StoredEvent[]): unknown {
+    const steps = parts.flatMap((event) => keysOf(this.definition, event).map((key) => ({ event, key })));
+    const keys = steps.length > 1 ? [...new Set(steps.map(({ key }) => key))] : steps.map(({ key }) => key);
     const rows = keys.map((key) => this.get(key));
     const put = (current: readonly (Row | undefined)[]): void => {
-      const next = current.map((row, i) => nextRow(this.definition, row, event, keys[i]!));
-      for (const [i, row] of next.entries()) this.put(keys[i]!, row);
+      const next = new Map(keys.map((key, i) => [key, current[i]]));
+      for (const { event, key } of steps) next.set(key, nextRow(this.definition, next.get(key), event, key));
+      for (const [key, row] of next) this.put(key, row);
     };
     if (rows.some((row) => isThenable(row))) return Promise.all(rows).then(put);
     return put(rows as (Row | undefined)[]);

@@ -6,9 +6,10 @@ import { userJson } from '../base/json.ts';
 import { ownGetter } from '../base/own-getter.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { EvolvingEvent } from '../model/event.ts';
-import type { EventSpec } from '../model/event-spec.ts';
+import type { EventPast, EventSpec } from '../model/event-spec.ts';
 import { type AggregateEvolution, evolutionOf, type StoredName } from '../model/evolution.ts';
-import type { FrameReader } from '../wire/frame.ts';
+import { partId } from '../model/evolved-event.ts';
+import { FrameReader } from '../wire/frame.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { metadataIn } from '../wire/metadata.ts';
 import { deepFreeze } from '../wire/payload.ts';
@@ -180,10 +181,27 @@ export function evolveFrame(
   }
   const place = { aggregateType: definition.name, aggregateId: id, version: frame.version, position };
   let after = state;
-  for (const part of evolution.split(known, schemaVersion, data, place)) {
-    after = fold(definition, reducers.get(part.type)!, after, frame, id, part.type, part.schemaVersion, part.data);
+  for (const [i, part] of evolution.split(known, schemaVersion, data, place).entries()) {
+    const reducer = reducers.get(part.type)!;
+    after = fold(
+      definition,
+      reducer,
+      after,
+      i === 0 ? frame : asPart(frame, i),
+      id,
+      part.type,
+      part.schemaVersion,
+      part.data,
+    );
   }
   return after;
+}
+
+/** The same frame with the id of a part. */
+function asPart(frame: FrameReader, index: number): FrameReader {
+  const bytes = Buffer.from((frame.bytes as Buffer).subarray(frame.offset, frame.offset + frame.length));
+  Buffer.from(partId(frame.id, index).replaceAll('-', ''), 'hex').copy(bytes, 16);
+  return new FrameReader(bytes).at(0);
 }
 
 // By position: it runs for each event of a load, and an object of them would be one more allocation.
@@ -219,11 +237,16 @@ const allOfIt: InspectOptions = {
 
 /** What older events are read by: a definition without a past adds nothing, so that its snapshots stay good. */
 function addPast({ events, retired = [] }: AnyAggregate, add: (text: string) => void): void {
+  const addSteps = (type: string, { steps }: EventPast): void => {
+    for (const { up, schemaVersion } of steps) if (up !== undefined) add(`${type}@${schemaVersion}${up.toString()}`);
+  };
   for (const [type, { past }] of Object.entries(events as Record<string, EventSpec<any>>).sort()) {
-    for (const { up, schemaVersion } of past.steps)
-      if (up !== undefined) add(`${type}@${schemaVersion}${up.toString()}`);
+    addSteps(type, past);
     for (const name of past.names) add(`${type}<${name}`);
-    for (const source of past.splits) add(`${type}<<${source.type}${source.split.toString()}`);
+    for (const source of past.splits) {
+      add(`${type}@${source.schemaVersion}<<${source.type}${source.split.toString()}`);
+      if (source.spec !== undefined) addSteps(source.type, source.spec.past);
+    }
   }
   for (const type of [...retired].sort()) add(`-${type}`);
 }

@@ -33,8 +33,23 @@ export class EvolvedArchive implements EventArchive {
     limit?: number,
   ): Promise<EventOf<A>[]>;
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
-  async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any[]> {
-    return eventsToday(await this.stored.getFromVersion(aggregate, id, version, limit), this.knowing(aggregate));
+  async getFromVersion(
+    aggregate: any,
+    id: string,
+    version: number,
+    limit: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<any[]> {
+    const evolution = this.knowing(aggregate);
+    const events: StoredEvent[] = [];
+    // Those of retired types count for nothing.
+    for (let next = version; events.length < limit; ) {
+      const most = limit - events.length;
+      const stored = await this.stored.getFromVersion(aggregate, id, next, most);
+      events.push(...eventsToday(stored, evolution));
+      if (stored.length < most) break;
+      next = stored.at(-1)!.version + 1;
+    }
+    return events;
   }
 
   getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
@@ -50,7 +65,7 @@ export class EvolvedArchive implements EventArchive {
     const names = namesIn(query, evolution);
     for await (const stored of this.stored.query(withNames(query, names))) {
       const event = today(stored, evolution);
-      if (event !== undefined) yield* wantedParts(event, names?.today);
+      if (event !== undefined) yield* wantedParts(event, names);
     }
   }
 

@@ -64,7 +64,15 @@ export class History {
     return this.walkFor(query)(query.signal);
   }
 
-  private walkFor(query: EventQuery): (signal: AbortSignal | undefined) => AsyncGenerator<StoredEvent[]> {
+  /** The same, each stored event as one, also where it has been split: for a handler, which is handed its parts. */
+  stored(query: EventQuery): AsyncIterableIterator<StoredEvent[]> {
+    return this.walkFor(query, false)(query.signal);
+  }
+
+  private walkFor(
+    query: EventQuery,
+    splits = true,
+  ): (signal: AbortSignal | undefined) => AsyncGenerator<StoredEvent[]> {
     checkQuery(query);
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
     const last = follow ? to : Math.min(to, this.control.position('written'));
@@ -72,7 +80,7 @@ export class History {
     const filter = filterOf(withNames(query, names));
     const pages = (signal: AbortSignal | undefined): AsyncGenerator<StoredEvent[]> =>
       this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
-    return (signal) => this.inParts(pages(signal), names);
+    return splits ? (signal) => this.inParts(pages(signal), names) : pages;
   }
 
   /**
@@ -86,12 +94,25 @@ export class History {
     return { page: (from, to, limit) => this.page(scan, filter, from, to, limit) };
   }
 
+  /** Of a page with an event whose parts cannot be made, those before it come first. */
   private async *inParts(
     pages: AsyncGenerator<StoredEvent[]>,
     names: WantedNames | undefined,
   ): AsyncGenerator<StoredEvent[]> {
-    for await (const page of pages)
-      yield page.some(isSplit) ? page.flatMap((event) => [...wantedParts(event, names?.today)]) : page;
+    for await (const page of pages) {
+      if (!page.some(isSplit)) {
+        yield page;
+        continue;
+      }
+      const parts: StoredEvent[] = [];
+      try {
+        for (const event of page) parts.push(...wantedParts(event, names));
+      } catch (error) {
+        if (parts.length > 0) yield parts;
+        throw error;
+      }
+      yield parts;
+    }
   }
 
   /** Something has been written. */
@@ -140,7 +161,7 @@ export class History {
     last: number,
     pageSize: number,
   ): Promise<ScanPage | undefined> {
-    const found = await this.stored(scan, filter, from, last, pageSize);
+    const found = await this.found(scan, filter, from, last, pageSize);
     return found && { events: this.today(found.events), next: found.next };
   }
 
@@ -149,7 +170,7 @@ export class History {
   }
 
   /** From the store or else from the log. */
-  private async stored(
+  private async found(
     scan: StorePages,
     filter: EventFilter,
     from: number,

@@ -126,7 +126,7 @@ export class AttemptRunner {
       else done();
       return 'done';
     } catch (error) {
-      const isUnready = this.isElsewhere && !attempt.hasBegun;
+      const isUnready = attempt.isWaitingForThread;
       if (!isUnready && !this.isAway(attempt, subject, error)) throw error;
       this.lastError = error;
       this.breaker.failed();

@@ -29,6 +29,8 @@ export class Attempt implements Delivery {
   hasBegun = true;
   /** To be called when it begins later. */
   begun: () => void = () => {};
+  /** It waits for a thread to call the handler: what ends before that is no failure of the event's. */
+  isWaitingForThread = false;
   /** It waits no longer. */
   cancel: () => void = () => {};
   giveUp: (error: unknown) => void = () => {};
@@ -82,6 +84,22 @@ export class Attempt implements Delivery {
       this.usedEffects = new Effects(this.#tables, this.entry, this.#timeoutMs);
     }
     return this.usedEffects;
+  }
+
+  /** A thread has been asked to call the handler. */
+  waits(): void {
+    this.isWaitingForThread = true;
+  }
+
+  /** The thread has called it. */
+  called(): void {
+    this.isWaitingForThread = false;
+    this.begun();
+  }
+
+  /** Whether it is waited for no longer. */
+  get isExpired(): boolean {
+    return this.#reason !== undefined;
   }
 
   /** It is waited for no longer; its call may go on by itself. */

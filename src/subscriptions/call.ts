@@ -7,18 +7,21 @@ import { allParts, handleParts } from './parts.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
 export function callOf(settings: SubscriptionSettings, handle: HandlerFn): HandlerFn {
-  const { where, batch, types } = settings;
+  const { where, batch, wanted } = settings;
   if (batch !== undefined) {
     const { coalesceBy } = batch;
     const handed = (events: readonly StoredEvent[]): readonly StoredEvent[] =>
       coalesceBy === undefined ? events : latest(events, coalesceBy);
-    return (events: readonly StoredEvent[], delivery) => handle(handed(allParts(events, types)), delivery);
+    return (events: readonly StoredEvent[], delivery) => {
+      const parts = allParts(events, wanted, where);
+      return parts.length === 0 ? undefined : handle(handed(parts), delivery); // split into nothing that is wanted
+    };
   }
   // A condition that throws is asked again here, as part of the attempt: it fails, and what it throws is reported.
   const one: HandlerFn =
     where === undefined ? handle : (event, delivery) => (where(event) ? handle(event, delivery) : undefined);
   return (event: StoredEvent, delivery: Attempt) =>
-    isSplit(event) ? handleParts(wantedParts(event, types), delivery, one) : one(event, delivery);
+    isSplit(event) ? handleParts(wantedParts(event, wanted), delivery, one) : one(event, delivery);
 }
 
 /** The last of each key, in their order. */

@@ -9,6 +9,7 @@ import { aggregateKey } from '../dead-letters/letters.ts';
 import { ParkedSequences } from '../dead-letters/parked-sequences.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { bytesOf, occurredAtMs, type StoredEvent } from '../model/event.ts';
+import { asStored } from '../model/evolved-event.ts';
 import { type Care, spent, type Turn } from '../wire/care.ts';
 import { AggregateLanes } from './aggregate-lanes.ts';
 import { AskedWork } from './asked-work.ts';
@@ -131,7 +132,12 @@ export class EventDispatcher {
     if (turn === undefined && !passes(this.settings, event)) return; // else in its turn: it is the user's code, too
     this.lastTaken = event;
     if (turn === undefined && !this.collector && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
-    this.enter({ event, pending: tracker.begin(position, occurredAtMs(event), bytesOf(event)), tracker, turn });
+    this.enter({
+      event,
+      pending: tracker.begin(position, occurredAtMs(asStored(event)), bytesOf(asStored(event))),
+      tracker,
+      turn,
+    });
   }
 
   private turnOf({ id, position }: StoredEvent): Turn | undefined {
@@ -154,7 +160,7 @@ export class EventDispatcher {
       return;
     }
     work.tracker = this.tracker;
-    work.pending = this.tracker.begin(event.position, occurredAtMs(event), bytesOf(event));
+    work.pending = this.tracker.begin(event.position, occurredAtMs(asStored(event)), bytesOf(asStored(event)));
     this.lanes.begin(aggregateKey(event), this.executions.during(this.finish(work, begun), true));
   }
 

@@ -1,23 +1,25 @@
 // Which events a handler wants: by their types and aggregates, and by a function of the user's. Owned by the host thread.
 import type { StoredEvent } from '../model/event.ts';
+import type { WantedNames } from '../model/evolution.ts';
 import { isSplit, partsOf } from '../model/evolved-event.ts';
 
 interface Interest {
-  readonly types: ReadonlySet<string> | undefined;
+  /** By name; undefined: all. */
+  readonly wanted: WantedNames | undefined;
   readonly aggregates: ReadonlySet<string> | undefined;
   readonly where: ((event: StoredEvent) => boolean) | undefined;
 }
 
-export function isAbout({ types, aggregates }: Interest, event: StoredEvent): boolean {
+export function isAbout({ wanted, aggregates }: Interest, event: StoredEvent): boolean {
   if (aggregates !== undefined && !aggregates.has(event.aggregateType)) return false;
-  if (types === undefined) return true;
-  return isSplit(event) ? anyPart(event, ({ type }) => types.has(type)) : types.has(event.type);
+  if (wanted === undefined) return true;
+  return isSplit(event) ? anyPart(event, (part) => wanted.has(part)) : wanted.has(event);
 }
 
 /** One that cannot be asked is handed over: the attempt throws the same, is repeated, and ends as a dead letter that tells. */
-export function passes({ where, types }: Interest, event: StoredEvent): boolean {
+export function passes({ where, wanted }: Interest, event: StoredEvent): boolean {
   if (where === undefined) return true;
-  if (isSplit(event)) return anyPart(event, (part) => (types === undefined || types.has(part.type)) && where(part));
+  if (isSplit(event)) return anyPart(event, (part) => (wanted?.has(part) ?? true) && where(part));
   try {
     return where(event);
   } catch {

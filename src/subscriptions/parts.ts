@@ -4,6 +4,7 @@
 import { isThenable } from '../base/thenable.ts';
 import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
 import type { StoredEvent } from '../model/event.ts';
+import type { WantedNames } from '../model/evolution.ts';
 import { isSplit, wantedParts } from '../model/evolved-event.ts';
 import type { Attempt } from './attempt.ts';
 import type { Delivery } from './handlers.ts';
@@ -30,17 +31,23 @@ class PartDelivery implements Delivery {
   get tx(): EffectTransaction {
     return this.#attempt.tx;
   }
-  /** As a handler's thread says it: of the first part, that the attempt has begun. */
-  begun(): void {
-    this.#attempt.begun();
+  /** As a handler's thread says it of each part. */
+  waits(): void {
+    this.#attempt.waits();
+  }
+  called(): void {
+    this.#attempt.called();
   }
 }
 
 export type HandlePart = (event: StoredEvent, delivery: any) => unknown;
 
-/** Hand the parts over in their order; a promise as soon as one of the calls returns one. */
+/** Hand the parts over in their order; a promise as soon as one of the calls returns one. None begins when the attempt's time is up. */
 export function handleParts(parts: readonly StoredEvent[], attempt: Attempt, handle: HandlePart): unknown {
-  return inTurn(parts, (part) => handle(part, new PartDelivery(attempt, part)));
+  return inTurn(parts, (part) => {
+    if (attempt.isExpired) throw attempt.signal.reason;
+    return handle(part, new PartDelivery(attempt, part));
+  });
 }
 
 /** One call after the other; a promise as soon as one of them returns one. */
@@ -52,12 +59,12 @@ export function inTurn<T>(items: readonly T[], call: (item: T) => unknown, from 
   return undefined;
 }
 
-/** The events of a batch, each that was split as its parts. */
+/** The events of a batch, each that was split as those of its parts that are wanted. */
 export function allParts(
   events: readonly StoredEvent[],
-  types: ReadonlySet<string> | undefined,
+  names: WantedNames | undefined,
+  where: (part: StoredEvent) => boolean = () => true,
 ): readonly StoredEvent[] {
-  return events.some(isSplit)
-    ? events.flatMap((event) => (isSplit(event) ? wantedParts(event, types) : [event]))
-    : events;
+  if (!events.some(isSplit)) return events;
+  return events.flatMap((event) => (isSplit(event) ? wantedParts(event, names).filter(where) : [event]));
 }

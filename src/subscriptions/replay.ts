@@ -174,7 +174,8 @@ async function replayInto(
   };
   const query = { from: fromPosition, to: toPosition, types, aggregate, aggregateId, until, signal, pageSize };
   if (fromPosition <= toPosition) {
-    for await (const page of parts.history.pages(query)) {
+    const pages = subscription === undefined ? parts.history.pages(query) : parts.history.stored(query);
+    for await (const page of pages) {
       for (const event of page) {
         signal.throwIfAborted();
         if (rate !== undefined) await due(started, progress.events, rate, signal);

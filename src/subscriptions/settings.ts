@@ -8,7 +8,7 @@ import { checkHandlerName } from '../handler-state/handler-name.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { checkEventNames, checkRegistered } from '../model/catalogue.ts';
 import type { StoredEvent } from '../model/event.ts';
-import { Evolution } from '../model/evolution.ts';
+import { Evolution, type WantedNames } from '../model/evolution.ts';
 import type {
   AnySubscribeOptions,
   BatchDelivery,
@@ -23,8 +23,10 @@ import type {
 
 export interface SubscriptionSettings {
   name: string;
-  /** undefined: all */
+  /** Every name that a wanted event may have; undefined: all. */
   types: ReadonlySet<string> | undefined;
+  /** Which of those are wanted; undefined: all. */
+  wanted: WantedNames | undefined;
   aggregates: ReadonlySet<string> | undefined;
   /** How stored events are read. */
   evolution: Evolution;
@@ -99,11 +101,14 @@ export function resolveSubscription(
   if (!['park', 'park-event', 'stop'].includes(onExhausted)) {
     invalid('onExhausted', onExhausted, "must be 'park', 'park-event' or 'stop'");
   }
+  const evolution = new Evolution(definitions.values());
+  const wanted = evolution.names(resolveTypes(options, definitions), undefined);
   return {
     name: options.name,
-    types: resolveTypes(options, definitions),
+    types: wanted?.today,
+    wanted,
     aggregates: resolveAggregates(options, definitions),
-    evolution: new Evolution(definitions.values()),
+    evolution,
     where: options.where,
     from: checkFrom(options.from ?? 'start'),
     concurrency: batch ? 1 : checkInteger('concurrency', options.concurrency ?? 16, 1, 10_000),
@@ -176,11 +181,11 @@ function resolveAggregates(
 function resolveTypes(
   { events = '*', aggregates }: AnySubscribeOptions,
   definitions: ReadonlyMap<string, AnyAggregate>,
-): ReadonlySet<string> | undefined {
+): readonly string[] | undefined {
   if (events === '*') return undefined;
   checkTypeList('events', events, "'*' is all of them");
   checkEventNames(events, aggregates, definitions);
-  return events.includes('*') ? undefined : new Evolution(definitions.values()).names(events, undefined)!.today;
+  return events.includes('*') ? undefined : events;
 }
 
 const nameOf = (aggregate: AnyAggregate | string): string =>

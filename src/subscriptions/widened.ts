@@ -17,19 +17,30 @@ interface FilterRecord {
 const filterShape = object<FilterRecord>({ types: nullable(listOf(text)), aggregates: nullable(listOf(text)) });
 const filterOf = (value: unknown): FilterRecord => checked(value, filterShape, 'the filter of a subscription');
 
-function filterRecord({ types, aggregates }: SubscriptionSettings): FilterRecord {
-  return { types: types ? [...types].sort() : null, aggregates: aggregates ? [...aggregates].sort() : null };
+function filterRecord({ wanted, aggregates, evolution }: SubscriptionSettings): FilterRecord {
+  const types = wanted && [...wanted.today].flatMap((type) => [type, ...evolution.sourcesOf(type)]);
+  return { types: types ? [...new Set(types)].sort() : null, aggregates: aggregates ? [...aggregates].sort() : null };
 }
 
 /** What `now` takes that `before` did not; undefined: nothing. */
 function widenedBy(
   before: FilterRecord,
-  now: FilterRecord,
+  now: SubscriptionSettings,
 ): Partial<Record<'types' | 'aggregates', string[] | '*'>> | undefined {
-  const types = added(before.types, now.types);
-  const aggregates = added(before.aggregates, now.aggregates);
+  const types = before.types === null ? undefined : now.wanted === undefined ? '*' : newTypes(before.types, now);
+  const aggregates = added(before.aggregates, now.aggregates === undefined ? null : [...now.aggregates]);
   if (types === undefined && aggregates === undefined) return undefined;
   return { ...(types && { types }), ...(aggregates && { aggregates }) };
+}
+
+/** A name that an event had before, or that it was made from, is no other event; where that was not taken, it has been skipped. */
+function newTypes(before: readonly string[], { wanted, evolution }: SubscriptionSettings): string[] | undefined {
+  const more = [...wanted!.today].flatMap((type) => {
+    const sources = evolution.sourcesOf(type);
+    const isKnown = [type, ...sources].some((name) => before.includes(name));
+    return isKnown ? sources.filter((name) => !before.includes(name)) : [type];
+  });
+  return more.length > 0 ? more : undefined;
 }
 
 function added(before: string[] | null, now: string[] | null): string[] | '*' | undefined {
@@ -38,11 +49,6 @@ function added(before: string[] | null, now: string[] | null): string[] | '*' | 
   const more = now.filter((name) => !before.includes(name));
   return more.length > 0 ? more : undefined;
 }
-
-/** An event type that has been renamed since is no other one. */
-const namesOfToday = (types: readonly string[], { evolution }: SubscriptionSettings): string[] => [
-  ...evolution.names(types, undefined)!.today,
-];
 
 /** Keep the filter of this run; `low`: the checkpoint of an earlier one. `onWidened` is called with what that has skipped. */
 export async function compareFilter(
@@ -54,9 +60,8 @@ export async function compareFilter(
   const { name } = settings;
   const filter = filterRecord(settings);
   const before = await recordAt(handlerState, filterTable, name, filterOf);
-  const known = before && { ...before, types: before.types && namesOfToday(before.types, settings) };
-  if (known !== undefined && low !== undefined && low > 0) {
-    const more = widenedBy(known, filter);
+  if (before !== undefined && low !== undefined && low > 0) {
+    const more = widenedBy(before, settings);
     if (more !== undefined) onWidened({ handler: name, ...more, skippedUpTo: low });
   }
   if (JSON.stringify(before) !== JSON.stringify(filter)) handlerState.stage(filterTable, name, filter);

@@ -23,7 +23,7 @@ const blockedGraceMs = 1_000;
 /** The same at the end. */
 const closeGraceMs = 5_000;
 
-type Given = Pick<Attempt, 'effectKey' | 'attempt' | 'dryRun' | 'signal' | 'begun'>;
+type Given = Pick<Attempt, 'effectKey' | 'attempt' | 'dryRun' | 'signal' | 'waits' | 'called'>;
 
 export class WorkerPool {
   private readonly module: string;
@@ -50,7 +50,7 @@ export class WorkerPool {
     const signal = AbortSignal.timeout(timeoutMs);
     const unwatch = watchModule(start, warn);
     try {
-      await this.run(undefined, { effectKey: '', attempt: 1, dryRun: true, signal, begun: () => {} });
+      await this.run(undefined, { effectKey: '', attempt: 1, dryRun: true, signal, waits: () => {}, called: () => {} });
     } catch (error) {
       if (!signal.aborted) throw error;
       throw new TrunklineError('StartTimedOut', start);
@@ -61,6 +61,7 @@ export class WorkerPool {
 
   private async run(event: WorkerTask['event'], given: Given): Promise<void> {
     const { effectKey, attempt, dryRun, signal } = given;
+    given.waits();
     const { port1, port2 } = new MessageChannel();
     const task: WorkerTask = { event, effectKey, attempt, dryRun, port: port2 };
     const blocked = new AbortController();
@@ -75,7 +76,7 @@ export class WorkerPool {
     let failed: string | undefined;
     let hasThrown = false;
     const hear = (note: WorkerNote): void => {
-      if (note === 'begun') given.begun();
+      if (note === 'begun') given.called();
       else if (note === 'threw') hasThrown = true;
       else failed = note.failed;
     };

@@ -14,6 +14,7 @@ export const Order = defineAggregate('order', {
       ['AddressGiven', { street: street.trim() }],
     ]),
   },
+  retired: ['CouponUsed'],
   evolve: {
     OrderCreated: (_, { total }) => ({ total }),
     LineAdded: (state) => ({ ...state }),

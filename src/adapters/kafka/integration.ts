@@ -8,6 +8,8 @@ import { own } from '../../base/own.ts';
 import { isThenable } from '../../base/thenable.ts';
 import type { AnyAggregate, EventNamed, EventOf } from '../../model/aggregate.ts';
 import type { StoredEvent } from '../../model/event.ts';
+import { Evolution } from '../../model/evolution.ts';
+import { eventsToday } from '../../model/evolved-event.ts';
 
 /** What settings call them: `integration.{type}`, for their schemas, and for whether they are published. */
 export const integrationName = 'integration';
@@ -34,6 +36,8 @@ export type Mapped = IntegrationEvent | readonly IntegrationEvent[] | undefined;
 /** The mapping of one aggregate's events, made by {@link integration}. */
 export interface Integration {
   readonly aggregateType: string;
+  /** How its stored events are read: those of an earlier release may still be in flight. @internal */
+  readonly evolution: Evolution;
   readonly mapping: Readonly<Record<string, (event: any) => Mapped>>;
   readonly whole: ((events: readonly any[]) => Mapped) | undefined;
 }
@@ -57,7 +61,8 @@ export function integration<A extends AnyAggregate>(
   checkFields('integration', mapping, Object.keys(aggregate.events));
   for (const [type, map] of Object.entries(mapping)) checkFunction(`integration.${type}`, map);
   if (whole !== undefined) checkFunction('integration whole', whole);
-  return { aggregateType: aggregate.name, mapping: mapping as Integration['mapping'], whole };
+  const evolution = new Evolution([aggregate]);
+  return { aggregateType: aggregate.name, evolution, mapping: mapping as Integration['mapping'], whole };
 }
 
 /** Of a callback that must be synchronous. No code owns the promise, if it is one: its rejection would end the thread. */
@@ -92,12 +97,13 @@ export class Integrations {
       for (const one of [mapped, ...all]) refusePromise('a mapping', one);
       for (const event of all) made.push({ event, cause });
     };
-    for (const { mapping, whole } of this.byType.get(aggregateType) ?? []) {
-      for (const event of events) {
+    for (const { mapping, whole, evolution } of this.byType.get(aggregateType) ?? []) {
+      const read = eventsToday(events, evolution);
+      for (const event of read) {
         const map = own(mapping, event.type);
         if (map !== undefined) take(map(event), event);
       }
-      if (whole) take(whole(Object.freeze([...events])), events.at(-1)!);
+      if (whole && read.length > 0) take(whole(Object.freeze(read)), read.at(-1)!);
     }
     return made;
   }

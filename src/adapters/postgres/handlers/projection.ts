@@ -312,7 +312,7 @@ export class TableProjection<Row> implements Projection<Row> {
     const { schema } = this.store;
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
-      const parts = allParts(events, settings.types);
+      const parts = allParts(events, settings.wanted);
       const effects = tx as Effects;
       const opening = effects.ownClient(this.heldUp).then((client) => {
         return blamelessClient(client, events, { projection: name, schema });
