@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../src/adapters/kafka/connect.ts';
-import { Integrations } from '../src/adapters/kafka/integration.ts';
+import { Integrations } from '../src/adapters/kafka/integrations.ts';
 import type { KafkaSettings } from '../src/adapters/kafka/kafka-options.ts';
 import { Planner } from '../src/adapters/kafka/plan.ts';
 import { resolveKafka } from '../src/adapters/kafka/settings.ts';

@@ -51,7 +51,7 @@ export function handleParts(parts: readonly StoredEvent[], attempt: Attempt, han
 }
 
 /** One call after the other; a promise as soon as one of them returns one. */
-export function inTurn<T>(items: readonly T[], call: (item: T) => unknown, from = 0): unknown {
+function inTurn<T>(items: readonly T[], call: (item: T) => unknown, from = 0): unknown {
   for (let i = from; i < items.length; i++) {
     const result = call(items[i]!);
     if (isThenable(result)) return Promise.resolve(result).then(() => inTurn(items, call, i + 1));

@@ -101,14 +101,10 @@ export function resolveSubscription(
   if (!['park', 'park-event', 'stop'].includes(onExhausted)) {
     invalid('onExhausted', onExhausted, "must be 'park', 'park-event' or 'stop'");
   }
-  const evolution = new Evolution(definitions.values());
-  const wanted = evolution.names(resolveTypes(options, definitions), undefined);
   return {
     name: options.name,
-    types: wanted?.today,
-    wanted,
+    ...resolveTypes(options, definitions),
     aggregates: resolveAggregates(options, definitions),
-    evolution,
     where: options.where,
     from: checkFrom(options.from ?? 'start'),
     concurrency: batch ? 1 : checkInteger('concurrency', options.concurrency ?? 16, 1, 10_000),
@@ -181,11 +177,13 @@ function resolveAggregates(
 function resolveTypes(
   { events = '*', aggregates }: AnySubscribeOptions,
   definitions: ReadonlyMap<string, AnyAggregate>,
-): readonly string[] | undefined {
-  if (events === '*') return undefined;
+): Pick<SubscriptionSettings, 'types' | 'wanted' | 'evolution'> {
+  const evolution = new Evolution(definitions.values());
+  if (events === '*') return { types: undefined, wanted: undefined, evolution };
   checkTypeList('events', events, "'*' is all of them");
   checkEventNames(events, aggregates, definitions);
-  return events.includes('*') ? undefined : events;
+  const wanted = events.includes('*') ? undefined : evolution.names(events, undefined);
+  return { types: wanted?.today, wanted, evolution };
 }
 
 const nameOf = (aggregate: AnyAggregate | string): string =>

@@ -1,7 +1,7 @@
 // Names, parts and versions at the doors where a mistake would lose or double something: filters over several aggregates, handlers
 // in threads of their own, projections, letters, iteration, snapshots, integration events.
 import { expect, test } from 'vitest';
-import { Integrations } from '../../src/adapters/kafka/integration.ts';
+import { Integrations } from '../../src/adapters/kafka/integrations.ts';
 import { createRuntime, defineAggregate, event, type StoredEvent, versions } from '../../src/index.ts';
 import { integration } from '../../src/kafka.ts';
 import { eventOf } from '../../src/model/event.ts';

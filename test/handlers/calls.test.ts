@@ -59,10 +59,12 @@ test('a thread that loads its module again, after one has ended, has as long as 
   const settings = { name: 'loading', retry, timeoutMs: 10, module: looping, moduleMs: 20 } as never;
   const unready: Error[] = [];
   let calls = 0;
-  const call = (_: unknown, { attempt, signal, begun }: Attempt): Promise<void> => {
+  const call = (_: unknown, given: Attempt): Promise<void> => {
+    const { attempt, signal } = given;
     expect(attempt).toBe(1);
+    given.waits();
     if (++calls < 3) return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    begun();
+    given.called();
     return Promise.resolve();
   };
   const runner = new DeliveryRunner(settings, call, {

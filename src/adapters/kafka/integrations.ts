@@ -1,0 +1,44 @@
+// What the mappings of a user's module make of a command's events. Flush thread.
+
+import { own } from '../../base/own.ts';
+import type { StoredEvent } from '../../model/event.ts';
+import { Evolution } from '../../model/evolution.ts';
+import { eventsToday } from '../../model/evolved-event.ts';
+import { type Integration, type IntegrationEvent, type Mapped, refusePromise } from './integration.ts';
+
+/** The mappings of a user's module, together. */
+export class Integrations {
+  private readonly byType = new Map<string, Integration[]>();
+
+  constructor(integrations: readonly Integration[]) {
+    for (const one of integrations) {
+      const list = this.byType.get(one.aggregateType) ?? [];
+      this.byType.set(one.aggregateType, [...list, one]);
+    }
+  }
+
+  /** Whether events of the aggregate have to be looked at. */
+  concerns(aggregateType: string): boolean {
+    return this.byType.has(aggregateType);
+  }
+
+  /** What the events that one command raised on one aggregate become; each with the event that caused it. */
+  map(aggregateType: string, events: readonly StoredEvent[]): { event: IntegrationEvent; cause: StoredEvent }[] {
+    const made: { event: IntegrationEvent; cause: StoredEvent }[] = [];
+    const take = (mapped: Mapped, cause: StoredEvent): void => {
+      if (mapped === undefined) return;
+      const all: readonly IntegrationEvent[] = Array.isArray(mapped) ? mapped : [mapped];
+      for (const one of [mapped, ...all]) refusePromise('a mapping', one);
+      for (const event of all) made.push({ event, cause });
+    };
+    for (const { mapping, whole, aggregate } of this.byType.get(aggregateType) ?? []) {
+      const read = eventsToday(events, new Evolution([aggregate]));
+      for (const event of read) {
+        const map = own(mapping, event.type);
+        if (map !== undefined) take(map(event), event);
+      }
+      if (whole && read.length > 0) take(whole(Object.freeze(read)), read.at(-1)!);
+    }
+    return made;
+  }
+}
