@@ -3,13 +3,13 @@
 // Invariant: whatever is kept of an event by its place (a position that is done, a version, a dead letter) goes by the stored
 // event, also where that has become several: those are made last, where they are folded or handled.
 
-import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 import { ownGetter } from '../base/own-getter.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { deepFreeze } from '../wire/payload.ts';
 import { eventOf, type StoredEvent } from './event.ts';
 import type { AggregateEvolution, Evolution, StoredName, WantedNames } from './evolution.ts';
+import { partId } from './part-id.ts';
 
 /** Copies and prints as a decoded event does: what is not made yet is own and enumerable, too. */
 class EvolvedEvent implements StoredEvent {
@@ -142,12 +142,4 @@ export function wantedParts(event: StoredEvent, names: WantedNames | undefined):
   const parts = partsOf(event);
   if (names === undefined || (parts.length === 1 && names.has(parts[0]!))) return parts;
   return parts.filter((part) => names.has(part));
-}
-
-/** A part has an id of its own, always the same; the first one that of the stored event. */
-export function partId(id: string, index: number): string {
-  if (index === 0) return id;
-  const hash = createHash('sha256').update(`${id}:${index}`).digest('hex');
-  // The time of a UUIDv7 stays; random bits are made from the hash.
-  return `${id.slice(0, 14)}7${hash.slice(0, 3)}-${id[19]}${hash.slice(3, 6)}-${hash.slice(6, 18)}`;
 }

@@ -8,7 +8,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import type { EvolvingEvent } from '../model/event.ts';
 import type { EventPast, EventSpec } from '../model/event-spec.ts';
 import { type AggregateEvolution, evolutionOf, type StoredName } from '../model/evolution.ts';
-import { partId } from '../model/evolved-event.ts';
+import { partId } from '../model/part-id.ts';
 import { FrameReader } from '../wire/frame.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { metadataIn } from '../wire/metadata.ts';

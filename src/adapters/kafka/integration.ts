@@ -1,6 +1,6 @@
-// Integration events: what is published to others, in place of or beside the domain events. A pure mapping, declared
-// here by the user's module, carried out on the flush thread, checked in the host thread; what it makes is published in the transaction of its
-// causes.
+// Integration events: what is published to others, in place of or beside the domain events. A pure mapping, declared here by
+// the user's module and checked in the host thread; integrations.ts carries it out. What it makes is published in the
+// transaction of its causes.
 
 import { checkAggregate, checkFunction } from '../../base/checks.ts';
 import { checkFields } from '../../base/known-fields.ts';
