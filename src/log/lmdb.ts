@@ -217,15 +217,18 @@ export class LogWriter {
   private isCovered(pages: number, left: number, aheadPages = 0): boolean {
     const { reserve } = this;
     let added = pages + treePages(this.pageCeiling);
-    if (this.pageCeiling + added + left + aheadPages > reserve.pages) {
+    let isAhead = this.pageCeiling + added + left + aheadPages <= reserve.pages;
+    let isCovered = isAhead;
+    if (!isAhead) {
       reserve.look();
       this.pageCeiling = reserve.usedPages();
       added = pages + treePages(this.pageCeiling);
       const wanted = this.pageCeiling + added + left;
-      const isAhead = reserve.covers(wanted + aheadPages, aheadPages);
-      if (aheadPages > 0) this.isShort = !isAhead;
-      if (!isAhead && !reserve.covers(wanted, 0)) return false;
+      isAhead = reserve.covers(wanted + aheadPages, aheadPages);
+      isCovered = isAhead || reserve.covers(wanted, 0);
     }
+    if (aheadPages > 0) this.isShort = !isAhead;
+    if (!isCovered) return false;
     this.pageCeiling += added;
     return true;
   }

@@ -51,6 +51,16 @@ export interface LogThreadData {
   bootId: string;
 }
 
+/**
+ * The disk is short, and the log has begun to give up what it keeps for its retention alone: these positions. Or it keeps
+ * that again: from these on.
+ */
+export interface RetentionNews {
+  isGivenUp: boolean;
+  fromPosition: number;
+  toPosition: number;
+}
+
 /** A ring comes or goes; a ring that goes is drained first. */
 export type LogThreadMessage =
   | { type: 'attach'; key: number; ring: SharedArrayBuffer }
@@ -61,4 +71,5 @@ export type LogThreadReport =
   | { type: 'failed'; error: WireError }
   | { type: 'poisoned'; cause: string }
   | { type: 'disk'; isFull: boolean }
+  | ({ type: 'retention' } & RetentionNews)
   | { type: 'detached'; key: number };

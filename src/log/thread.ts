@@ -40,6 +40,7 @@ const fullBoundMs = 5;
 const commitsPerWakeUp = 4;
 // Halfway between what is retained and what users may fill: from here on messages hold no more of the log than they must.
 const wantsRoomFromBytes = (data.retainBytes + data.admitBytes) / 2;
+const retains = data.retainBytes > 0 || data.retainMs > 0;
 const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
 
 async function main(): Promise<void> {
@@ -191,6 +192,14 @@ class LogThread {
     report({ type: 'disk', isFull });
   }
 
+  /** A database that comes back from an earlier state is refilled from what is retained: its users must know when it is not. */
+  private sayRetention(isGivenUp: boolean, fromPosition: number, toPosition: number): void {
+    const { control } = this;
+    if (!retains || isGivenUp === (control.flag(Signal.retentionGivenUp) !== 0)) return;
+    control.setFlag(Signal.retentionGivenUp, isGivenUp ? 1 : 0);
+    report({ type: 'retention', isGivenUp, fromPosition, toPosition });
+  }
+
   /** Messages hold what no sink needs, and the log wants that room: the caller keeps them in the message box (`relief.ts`). */
   private sayHeld(): void {
     const { control } = this;
@@ -238,11 +247,13 @@ class LogThread {
    */
   private truncate(isFull = false): boolean {
     const { writer, retention } = this;
-    const { isShort, usedBytes } = writer;
+    const { isShort, usedBytes, firstPosition } = writer;
+    if (!isShort) this.sayRetention(false, firstPosition, this.nextPosition - 1);
     if (!isFull && !retention.isDue(usedBytes, isShort)) return false;
     const needed = this.floor();
     const below = isFull || isShort ? needed : retention.floor(needed, writer, this.nextPosition);
-    const hasGone = below > writer.firstPosition && writer.truncateBelow(below, truncationsPerTurn) > 0;
+    const hasGone = below > firstPosition && writer.truncateBelow(below, truncationsPerTurn) > 0;
+    if (isShort && hasGone) this.sayRetention(true, firstPosition, below - 1);
     if (isShort && !hasGone) retention.rest();
     return hasGone;
   }

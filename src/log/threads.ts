@@ -8,7 +8,7 @@ import { fromWire } from '../base/wire-error.ts';
 import { type ControlBlockWriter, Signal, StopStage } from '../shared/control-block.ts';
 import { announceMessage, endLinger } from '../shared/log-signals.ts';
 import type { Notifier } from '../shared/notifier.ts';
-import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
+import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport, RetentionNews } from './log.ts';
 import type { Lost } from './losses.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
 
@@ -21,6 +21,7 @@ export interface LogEvents {
   poisoned(cause: string): void;
   /** The log's file cannot grow, and nothing is appended until it can; or it can again. */
   diskFull(isFull: boolean): void;
+  retention(news: RetentionNews): void;
 }
 
 export class LogThreads {
@@ -81,6 +82,7 @@ export class LogThreads {
           if (message.type === 'failed') return reject(fromWire(message.error));
           if (message.type === 'poisoned') return events.poisoned(message.cause);
           if (message.type === 'disk') return events.diskFull(message.isFull);
+          if (message.type === 'retention') return events.retention(message);
           threads?.detached.get(message.key)?.resolve();
           threads?.detached.delete(message.key);
         }),
@@ -114,6 +116,11 @@ export class LogThreads {
       await log.ended.catch(() => {});
       throw error;
     }
+  }
+
+  /** What it has last said by `retention`. */
+  get retentionIsGivenUp(): boolean {
+    return this.control.flag(Signal.retentionGivenUp) !== 0;
   }
 
   /** Take groups from this ring from now on; returns the key by which it goes. */

@@ -247,7 +247,7 @@ export class Runtime implements AsyncDisposable {
 
   /** State, levels of the log, threads, stores, handlers and counts, as of now. Cheap: a probe may ask each second. */
   status(): RuntimeStatus {
-    const { control, dispatch, shards, outbox, handlers, failure, shutdown } = this.stages;
+    const { control, dispatch, log, shards, outbox, handlers, failure, shutdown } = this.stages;
     const { inFlight, refusals } = dispatch;
     const hasFailed = failure.error !== undefined || control.isPoisoned;
     const messages = dispatch.deliveries.counts;
@@ -257,6 +257,7 @@ export class Runtime implements AsyncDisposable {
       synced: control.position('synced'),
       stored: control.position('stored'),
       published: control.position('published'),
+      retentionIsGivenUp: log.retentionIsGivenUp,
       inFlight: inFlight.count,
       messagesUnderWay: messages.underWay,
       messagesRefused: messages.refused,

@@ -52,6 +52,13 @@ export async function startLog(made: Given & DirectoryStage & HostStage): Promis
             ? 'the disk is full: the log takes no commands until there is room on it'
             : 'the disk has room again: the log goes on',
         ),
+      retention: ({ isGivenUp, fromPosition, toPosition }) =>
+        logger.warn(
+          { dataDir: directory.path, fromPosition, toPosition },
+          isGivenUp
+            ? 'the disk is short: the log gives up what it retains (fromPosition to toPosition); until there is room, a database that comes back from an earlier state cannot be refilled from it'
+            : 'the disk is not short any more: the log retains what it has and takes, fromPosition first',
+        ),
     },
     flushWake.port2,
   );

@@ -13,6 +13,8 @@ export interface RuntimeStatus {
   stored: number;
   /** 0 without a stream */
   published: number;
+  /** The log's disk is short, so that it keeps nothing for `log.retainBytes` and `log.retainMs`: a store that goes back is not refilled. */
+  retentionIsGivenUp: boolean;
   inFlight: number;
   messagesUnderWay: number;
   /** Messages since the start that their targets have refused (`Rejected`), and that were given up after their attempts. */

@@ -97,6 +97,8 @@ export const Signal = {
   reserving: 24 as By<'reserve-lock'>,
   /** 1: the log has room left, but its file cannot grow: the disk is full */
   diskFull: 25 as By<'log'>,
+  /** 1: the disk is short, and what the log retained is given up: see `RetentionNews` in log/log.ts */
+  retentionGivenUp: 29 as By<'log'>,
   /** how often the log has let in more than before, see `log-signals.ts` */
   openings: 26 as By<'log-signals'>,
   /** 1: the log wants room that messages hold, and nothing else does; see `dispatch/relief.ts` */

@@ -2,6 +2,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { mapBytesFor } from '../../src/log/lmdb.ts';
+import type { RetentionNews } from '../../src/log/log.ts';
 import { LogThreads } from '../../src/log/threads.ts';
 import { Signal, StopStage } from '../../src/shared/control-block.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
@@ -23,6 +24,7 @@ test('a full disk costs the log what it retains, not what comes', async () => {
   const maxBytes = 48 << 20;
   const flush = new MessageChannel();
   const isFull: boolean[] = [];
+  const news: RetentionNews[] = [];
   const log = await LogThreads.start(
     {
       folder: `${disk.path}/log`,
@@ -36,7 +38,12 @@ test('a full disk costs the log what it retains, not what comes', async () => {
       bootId: 'this boot',
     },
     control,
-    { wake() {}, poisoned: (cause) => expect.unreachable(cause), diskFull: (is) => isFull.push(is) },
+    {
+      wake() {},
+      poisoned: (cause) => expect.unreachable(cause),
+      diskFull: (is) => isFull.push(is),
+      retention: (one) => news.push(one),
+    },
     flush.port2,
   );
   control.setFlag(Signal.batchBytes, 1 << 18);
@@ -46,6 +53,7 @@ test('a full disk costs the log what it retains, not what comes', async () => {
   const reader = new RingConsumer(ring);
   const notifier = control.notifier(Signal.logNotifier);
   const producer = new RingProducer(ring, () => false);
+  const said = () => ({ isGivenUp: control.flag(Signal.retentionGivenUp) });
   let position = 0;
   /** One event after the other; all that read the log have it at once. */
   const write = async (bytes: number): Promise<void> => {
@@ -62,12 +70,20 @@ test('a full disk costs the log what it retains, not what comes', async () => {
   };
   try {
     await write(12 << 20);
+    expect({ news, ...said() }).toEqual({ news: [], isGivenUp: 0 });
+    const before = position;
     disk.fill();
     await write(200 << 20);
     expect(isFull).toEqual([]);
+    expect({ news, ...said() }).toMatchObject({ news: [{ isGivenUp: true, fromPosition: 1 }], isGivenUp: 1 });
+    expect(news[0]!.toPosition).toBeGreaterThan(before);
+    const filled = position;
     disk.free();
     await write(40 << 20);
     expect(isFull).toEqual([]);
+    expect({ news: news.slice(1), ...said() }).toMatchObject({ news: [{ isGivenUp: false }], isGivenUp: 0 });
+    expect(news[1]!.toPosition).toBeGreaterThanOrEqual(filled);
+    expect(news[1]!.fromPosition).toBeGreaterThan(news[0]!.toPosition);
   } finally {
     control.setFlag(Signal.abandoned, 1);
     control.setFlag(Signal.stopping, StopStage.log);

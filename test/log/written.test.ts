@@ -41,7 +41,7 @@ test('`appended`, then the ring, then `written`: whoever sees one of them finds 
       bootId: 'this boot',
     },
     control,
-    { wake() {}, poisoned: (cause) => expect.unreachable(cause), diskFull() {} },
+    { wake() {}, poisoned: (cause) => expect.unreachable(cause), diskFull() {}, retention() {} },
     flush.port2,
   );
   control.setFlag(Signal.batchBytes, 1 << 16);

@@ -23,9 +23,10 @@ while (refused === undefined) {
     }
   }
 }
-const { state } = runtime.status();
+const { state, retentionIsGivenUp } = runtime.status();
 // Those that were let in cannot end.
 const closed = await runtime.close({ deadlineMs: 1000 }).catch((error: Error & { code: string }) => error.code);
 // The store, which meets the same limit, may have said so first.
 const disk = said.find((line) => line.startsWith('the disk is full'));
-process.stdout.write(JSON.stringify({ acknowledged, refused, state, closed, said: disk }));
+const short = said.find((line) => line.startsWith('the disk is short'));
+process.stdout.write(JSON.stringify({ acknowledged, refused, state, retentionIsGivenUp, closed, said: disk, short }));

@@ -19,7 +19,9 @@ test('where no file may grow any more: refused for a full disk, closed in time, 
   expect(how).toEqual({
     refused: { diskIsFull: true },
     state: 'open',
+    retentionIsGivenUp: true,
     closed: 'CloseTimedOut',
+    short: expect.stringMatching(/^the disk is short: the log gives up what it retains /),
     said: 'the disk is full: the log takes no commands until there is room on it',
   });
   expect(acknowledged).toBeGreaterThan(50);
