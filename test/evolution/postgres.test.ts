@@ -48,7 +48,7 @@ test('another machine takes the aggregate up with the next release', { timeout: 
     version: 5,
     state: {
       amount: '12.50',
-      address: 'Main Street',
+      address: 'Main Street by AddressGiven@1',
       phone: '555',
       items: ['shoe by ItemAdded@1', 'lace by ItemAdded@1'],
     },

@@ -5,6 +5,7 @@ import { defineAggregate, event, versions } from '../../src/index.ts';
 export interface OrderState {
   amount: string;
   currency: string;
+  schemaVersion: number;
   items: string[];
   address: string;
   phone: string;
@@ -12,7 +13,7 @@ export interface OrderState {
 
 export const Order = defineAggregate('order', {
   module: import.meta.url,
-  state: (): OrderState => ({ amount: '', currency: '', items: [], address: '', phone: '' }),
+  state: (): OrderState => ({ amount: '', currency: '', schemaVersion: 0, items: [], address: '', phone: '' }),
   events: {
     OrderCreated: versions<{ orderId: string; total: string }>()
       .next<{ orderId: string; total: string; currency: string }>((old) => ({ ...old, currency: 'USD' }))
@@ -30,12 +31,15 @@ export const Order = defineAggregate('order', {
   },
   retired: ['CouponUsed'],
   evolve: {
-    OrderCreated: (state, { amount, currency }) => ({ ...state, amount, currency }),
+    OrderCreated: (state, { amount, currency }, { schemaVersion }) => ({ ...state, amount, currency, schemaVersion }),
     ItemAdded: (state, { sku }, { type, schemaVersion }) => ({
       ...state,
       items: [...state.items, `${sku} by ${type}@${schemaVersion}`],
     }),
-    AddressGiven: (state, { street }) => ({ ...state, address: street }),
+    AddressGiven: (state, { street }, { type, schemaVersion }) => ({
+      ...state,
+      address: `${street} by ${type}@${schemaVersion}`,
+    }),
     PhoneGiven: (state, { phone }) => ({ ...state, phone }),
   },
   commands: {

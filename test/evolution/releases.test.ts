@@ -35,7 +35,8 @@ const state = {
   amount: '12.50',
   currency: 'USD',
   items: ['shoe by ItemAdded@1', 'lace by ItemAdded@1'],
-  address: 'Main Street',
+  schemaVersion: 3,
+  address: 'Main Street by AddressGiven@1',
   phone: '555',
 };
 

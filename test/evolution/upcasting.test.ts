@@ -113,6 +113,31 @@ describe('an upcaster that does not do its work', () => {
   });
 });
 
+test('what is declared is kept: two renamings, the way down, the place of a split in its chain', () => {
+  const down = ({ b }: { b: number }): { a: number } => ({ a: b });
+  const spec = versions<{ a: number }>()
+    .renamedFrom('One')
+    .next<{ b: number }>(({ a }) => ({ b: a }), { down })
+    .renamedFrom('Two')
+    .splitFrom('Three', () => []);
+  expect(spec.past.names).toEqual(['One', 'Two']);
+  expect(spec.past.steps[1]!.down).toBe(down);
+  expect(spec.past.splits[0]!.schemaVersion).toBe(2);
+});
+
+test('a validator that says nothing of itself, or answers later, judges no upcast', () => {
+  const standard = { version: 1, vendor: 'own', validate: () => ({ issues: [{ message: 'never' }] }) } as const;
+  const first = versions<{ a: number }>();
+  expect(read({ E: first.next({ '~standard': standard } as never, (old) => old as never) }, 'E', 1, { a: 1 })).toEqual({
+    a: 1,
+  });
+  const jsonSchema = { input: () => ({}), output: () => ({}) };
+  const later = { ...standard, jsonSchema, validate: () => Promise.reject(new Error('late')) };
+  expect(read({ E: first.next({ '~standard': later } as never, (old) => old as never) }, 'E', 1, { a: 1 })).toEqual({
+    a: 1,
+  });
+});
+
 describe('names of the past', () => {
   test('a renamed event keeps its versions', () => {
     const renamed = versions<{ a: number }>()
@@ -205,6 +230,9 @@ test.each([
   ['a version beyond the last', () => event(undefined, { version: 65535 }).next((old) => old)],
   ['an empty name', () => event().renamedFrom('')],
   ['a name that is none', () => event().renamedFrom(1 as never)],
+  ['a split of no name', () => event().splitFrom('', () => [])],
+  ['to be renamed from nothing', () => event().renamedFrom()],
+  ['a split of a declaration with former names', () => event().splitFrom('X', event().renamedFrom('Y'), () => [])],
   ['a split without a function', () => event().splitFrom('X', undefined as never)],
   ['a split of no declaration', () => event().splitFrom('X', {} as never, () => [])],
   ['to retire the newest version', () => versions().retired(1)],
