@@ -156,37 +156,42 @@ export class LogWriter {
   }
 
   /**
-   * Remove chunks that lie wholly below `position`, oldest first, at most `most`; returns how many. The floor file
-   * is synced when a chunk to be removed lies above what it says, and then says `position`: the further that is ahead of
-   * the head, the rarer the syncs.
+   * Remove chunks that lie wholly below `position`, oldest first, at most `most`, while those that stay take `keptBytes`;
+   * returns how many. The floor file is synced when a chunk to be removed lies above what it says, and then says `position`:
+   * the further that is ahead of the head, the rarer the syncs.
    */
-  truncateBelow(position: number, most: number): number {
+  truncateBelow(position: number, most: number, keptBytes = 0): number {
     const end = Math.min(position, this.lastPosition);
     if (this.failure === undefined && (this.firstPosition === 0 || this.firstPosition >= end)) return 0;
     const heads = inSnapshot(this.data, () => Array.from(this.data.getKeys({ limit: most + 1 }), readKey));
     // A chunk ends where the next one begins; the newest has no next one and stays.
-    let removed = 0;
-    while (removed + 1 < heads.length && heads[removed + 1]! <= position) removed++;
+    let below = 0;
+    while (below + 1 < heads.length && heads[below + 1]! <= position) below++;
+    const { removed, pages } = this.outside(heads.slice(0, below), this.usedPages - Math.ceil(keptBytes / PAGE_BYTES));
     if (removed === 0) return 0;
     // On a full disk even this may find no room; there will be some when others have given theirs back.
     if (!this.isCovered(Math.ceil(removed * pagesPerRemoved + (this.usedPages >> 9)), 0)) return 0;
     if (heads[removed]! > this.floorFile.floor) this.guard(() => this.floorFile.raise(position));
-    return this.remove(heads, removed);
-  }
-
-  private remove(heads: readonly number[], removed: number): number {
-    let pages = 0;
     this.commit(() => {
-      for (const head of heads.slice(0, removed)) {
-        writeKey(this.key, head);
-        this.data.getBinaryFast(this.key);
-        pages += pagesOf((this.data as unknown as { lastSize: number }).lastSize);
-        this.data.removeSync(this.key);
-      }
+      for (const head of heads.slice(0, removed)) this.data.removeSync(writeKey(this.key, head));
     });
     this.usedPages -= pages;
     this.firstPosition = heads[removed]!;
     return removed;
+  }
+
+  /** How many of these chunks, from the first one on, take at most so many pages, and what they take. */
+  private outside(heads: readonly number[], most: number): { removed: number; pages: number } {
+    return inSnapshot(this.data, () => {
+      let pages = 0;
+      for (const [removed, head] of heads.entries()) {
+        this.data.getBinaryFast(writeKey(this.key, head));
+        const after = pages + pagesOf((this.data as unknown as { lastSize: number }).lastSize);
+        if (after > most) return { removed, pages };
+        pages = after;
+      }
+      return { removed: heads.length, pages };
+    });
   }
 
   /** Closes the file; syncs nothing. */

@@ -41,7 +41,7 @@ export class Retention {
     return this.due;
   }
 
-  /** Nothing is left to give back. */
+  /** Nothing is left to give back: that what stays takes at least `retainBytes` is for the truncation to see. */
   rest(): void {
     this.due = false;
   }

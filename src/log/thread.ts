@@ -251,10 +251,12 @@ class LogThread {
     if (!isShort) this.sayRetention(false, firstPosition, this.nextPosition - 1);
     if (!isFull && !retention.isDue(usedBytes, isShort)) return false;
     const needed = this.floor();
-    const below = isFull || isShort ? needed : retention.floor(needed, writer, this.nextPosition);
-    const hasGone = below > firstPosition && writer.truncateBelow(below, truncationsPerTurn) > 0;
+    const keepsNothing = isFull || isShort;
+    const below = keepsNothing ? needed : retention.floor(needed, writer, this.nextPosition);
+    const keptBytes = keepsNothing ? 0 : data.retainBytes;
+    const hasGone = below > firstPosition && writer.truncateBelow(below, truncationsPerTurn, keptBytes) > 0;
     if (isShort && hasGone) this.sayRetention(true, firstPosition, below - 1);
-    if (isShort && !hasGone) retention.rest();
+    if (!hasGone) retention.rest();
     return hasGone;
   }
 

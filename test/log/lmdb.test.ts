@@ -79,7 +79,10 @@ describe('truncation', () => {
     expect(log.writer.truncateBelow(40, 3)).toBe(3);
     expect(log.writer.firstPosition).toBe(21);
     expect(readFloor(log.folder), 'durable before anything was removed').toBe(40);
-    expect(log.writer.truncateBelow(1000, 100)).toBe(5);
+    const { usedBytes } = log.writer;
+    expect(log.writer.truncateBelow(1000, 100, usedBytes - 4095), 'a page less would not be enough').toBe(0);
+    expect(log.writer.truncateBelow(1000, 100, usedBytes - 4096)).toBe(1);
+    expect(log.writer.truncateBelow(1000, 100)).toBe(4);
     expect([log.writer.firstPosition, log.writer.lastPosition]).toEqual([46, 50]);
     expect(log.writer.truncateBelow(1000, 100)).toBe(0);
     const reader = openLogReader(log.folder, mapBytes);

@@ -1,7 +1,8 @@
-// A log whose disk others have filled: what it keeps for its retention alone makes room for what comes.
+// How much the log keeps for its retention: so many bytes, however large its commits are; on a disk that others have filled,
+// what it keeps makes room for what comes.
 import { MessageChannel } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
-import { mapBytesFor } from '../../src/log/lmdb.ts';
+import { mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
 import type { RetentionNews } from '../../src/log/log.ts';
 import { LogThreads } from '../../src/log/threads.ts';
 import { Signal, StopStage } from '../../src/shared/control-block.ts';
@@ -16,80 +17,120 @@ import { removeTemporaryFolders, temporaryFolder } from './sample-log.ts';
 afterEach(removeTemporaryFolders);
 
 const ringBytes = 1 << 20;
+const mapBytes = mapBytesFor(48 << 20);
 const text = JSON.stringify('x'.repeat(32_000));
+
+test('what is retained is not less than said, however large commits are', async () => {
+  const folder = temporaryFolder();
+  await using log = await TestLog.start(folder, { retainBytes: 4 << 20, retainMs: 0 });
+  const reader = openLogReader(`${folder}/log`, mapBytes);
+  await log.write(8 << 20);
+  const kept: number[] = [];
+  while (log.position * text.length < 40 << 20) {
+    await log.write(text.length);
+    kept.push((log.position - reader.firstPosition() + 1) * text.length);
+  }
+  await reader.close();
+  expect(Math.min(...kept)).toBeGreaterThan(3.5 * 2 ** 20); // of each page a part is headers
+  expect(Math.max(...kept)).toBeLessThan(7 << 20);
+});
 
 test('a full disk costs the log what it retains, not what comes', async () => {
   using disk = SmallDisk.mount(64 << 20, temporaryFolder());
-  const control = new TestControlBlock();
-  const maxBytes = 48 << 20;
-  const flush = new MessageChannel();
-  const isFull: boolean[] = [];
-  const news: RetentionNews[] = [];
-  const log = await LogThreads.start(
-    {
-      folder: `${disk.path}/log`,
-      mapBytes: mapBytesFor(maxBytes),
-      maxBytes,
-      admitBytes: maxBytes,
-      batchBytesLimit: 1 << 18,
-      groupLimit: new RingMemory(createRing(ringBytes)).groupLimit,
-      retainMs: 3_600_000,
-      retainBytes: 32 << 20,
-      bootId: 'this boot',
-    },
-    control,
-    {
-      wake() {},
-      poisoned: (cause) => expect.unreachable(cause),
-      diskFull: (is) => isFull.push(is),
-      retention: (one) => news.push(one),
-    },
-    flush.port2,
-  );
-  control.setFlag(Signal.batchBytes, 1 << 18);
-  control.setFlag(Signal.syncIntervalMs, 1);
-  const ring = createRing(ringBytes);
-  log.attach(ring);
-  const reader = new RingConsumer(ring);
-  const notifier = control.notifier(Signal.logNotifier);
-  const producer = new RingProducer(ring, () => false);
-  const said = () => ({ isGivenUp: control.flag(Signal.retentionGivenUp) });
-  let position = 0;
-  /** One event after the other; all that read the log have it at once. */
-  const write = async (bytes: number): Promise<void> => {
-    for (const end = position + bytes / text.length; position < end && isFull.length === 0; ) {
-      producer.frame(FrameKind.event, 1, 0, ++position, 'counter', 'c', 'Added', '', text);
+  await using log = await TestLog.start(disk.path, { retainBytes: 32 << 20, retainMs: 3_600_000 });
+  const { isFull, news } = log;
+  await log.write(12 << 20);
+  expect({ news, isGivenUp: log.isGivenUp }).toEqual({ news: [], isGivenUp: false });
+  const before = log.position;
+  disk.fill();
+  await log.write(200 << 20);
+  expect(isFull).toEqual([]);
+  expect({ news, isGivenUp: log.isGivenUp }).toMatchObject({
+    news: [{ isGivenUp: true, fromPosition: 1 }],
+    isGivenUp: true,
+  });
+  expect(news[0]!.toPosition).toBeGreaterThan(before);
+  const filled = log.position;
+  disk.free();
+  await log.write(40 << 20);
+  expect(isFull).toEqual([]);
+  expect({ news: news.slice(1), isGivenUp: log.isGivenUp }).toMatchObject({
+    news: [{ isGivenUp: false }],
+    isGivenUp: false,
+  });
+  expect(news[1]!.toPosition).toBeGreaterThanOrEqual(filled);
+  expect(news[1]!.fromPosition).toBeGreaterThan(news[0]!.toPosition);
+});
+
+/** The log's threads, with one writer, whose events all that read the log have at once. */
+class TestLog implements AsyncDisposable {
+  readonly isFull: boolean[] = [];
+  readonly news: RetentionNews[] = [];
+  position = 0;
+  private readonly control = new TestControlBlock();
+  private readonly flush = new MessageChannel();
+  private readonly ring = createRing(ringBytes);
+  private readonly reader = new RingConsumer(this.ring);
+  private readonly producer = new RingProducer(this.ring, () => false);
+  private threads!: LogThreads;
+
+  static async start(folder: string, retained: { retainBytes: number; retainMs: number }): Promise<TestLog> {
+    const log = new TestLog();
+    const { control, isFull, news } = log;
+    const maxBytes = 48 << 20;
+    log.threads = await LogThreads.start(
+      {
+        folder: `${folder}/log`,
+        mapBytes,
+        maxBytes,
+        admitBytes: maxBytes,
+        batchBytesLimit: 1 << 18,
+        groupLimit: new RingMemory(createRing(ringBytes)).groupLimit,
+        ...retained,
+        bootId: 'this boot',
+      },
+      control,
+      {
+        wake() {},
+        poisoned: (cause) => expect.unreachable(cause),
+        diskFull: (is) => isFull.push(is),
+        retention: (one) => news.push(one),
+      },
+      log.flush.port2,
+    );
+    control.setFlag(Signal.batchBytes, 1 << 18);
+    control.setFlag(Signal.syncIntervalMs, 1);
+    log.threads.attach(log.ring);
+    return log;
+  }
+
+  get isGivenUp(): boolean {
+    return this.threads.retentionIsGivenUp;
+  }
+
+  /** One event after the other. */
+  async write(bytes: number): Promise<void> {
+    const { control, reader, producer, isFull } = this;
+    const notifier = control.notifier(Signal.logNotifier);
+    for (const end = this.position + bytes / text.length; this.position < end && isFull.length === 0; ) {
+      producer.frame(FrameKind.event, 1, 0, ++this.position, 'counter', 'c', 'Added', '', text);
       producer.publish(GroupKind.reply, 0, 0, 1, '');
       notifier.notify();
-      while (control.position('written') < position && isFull.length === 0) await new Promise(setImmediate);
+      while (control.position('written') < this.position && isFull.length === 0) await new Promise(setImmediate);
       while (reader.take(reader.written()));
       reader.release();
-      control.publish('floor', position);
-      control.publish('settled', position);
+      control.publish('floor', this.position);
+      control.publish('settled', this.position);
     }
-  };
-  try {
-    await write(12 << 20);
-    expect({ news, ...said() }).toEqual({ news: [], isGivenUp: 0 });
-    const before = position;
-    disk.fill();
-    await write(200 << 20);
-    expect(isFull).toEqual([]);
-    expect({ news, ...said() }).toMatchObject({ news: [{ isGivenUp: true, fromPosition: 1 }], isGivenUp: 1 });
-    expect(news[0]!.toPosition).toBeGreaterThan(before);
-    const filled = position;
-    disk.free();
-    await write(40 << 20);
-    expect(isFull).toEqual([]);
-    expect({ news: news.slice(1), ...said() }).toMatchObject({ news: [{ isGivenUp: false }], isGivenUp: 0 });
-    expect(news[1]!.toPosition).toBeGreaterThanOrEqual(filled);
-    expect(news[1]!.fromPosition).toBeGreaterThan(news[0]!.toPosition);
-  } finally {
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { control, threads, flush } = this;
     control.setFlag(Signal.abandoned, 1);
     control.setFlag(Signal.stopping, StopStage.log);
-    await log.logEnded();
+    await threads.logEnded();
     control.setFlag(Signal.stopping, StopStage.sync);
-    await log.syncEnded();
+    await threads.syncEnded();
     flush.port1.close();
   }
-});
+}
