@@ -40,6 +40,8 @@ const fullBoundMs = 5;
 const commitsPerWakeUp = 4;
 // Halfway between what is retained and what users may fill: from here on messages hold no more of the log than they must.
 const wantsRoomFromBytes = (data.retainBytes + data.admitBytes) / 2;
+// While the disk is short: pages that truncation gives back are of use from the second commit on, and what is ahead must do until then.
+const shortBatchBytes = 64 << 10;
 const retains = data.retainBytes > 0 || data.retainMs > 0;
 const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
 
@@ -121,7 +123,8 @@ class LogThread {
   private drain(): boolean {
     if (this.control.flag(Signal.syncFailed) !== 0) throw new Error('a sync has failed');
     const { builder, rings } = this;
-    const batchBytes = this.control.flag(Signal.batchBytes);
+    const wantedBytes = this.control.flag(Signal.batchBytes);
+    const batchBytes = this.writer.isShort ? Math.min(wantedBytes, shortBatchBytes) : wantedBytes;
     builder.begin(this.nextPosition);
     let position = this.nextPosition;
     let taken = false;
