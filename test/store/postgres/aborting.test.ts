@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { PostgresSink } from '../../../src/adapters/postgres/flush/sink.ts';
 import { configOf } from '../../../src/adapters/postgres/session/connection.ts';
 import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
@@ -72,6 +72,41 @@ test('reads that are aborted give their connections back, and do not shut the st
   expect(await Promise.all(Array.from({ length: 8 }, heads))).toEqual(Array(8).fill(0));
   await store.close();
   await until(connections, (rows) => rows.length === 0);
+});
+
+test.each([
+  ['without a signal', undefined],
+  ['with a signal that never aborts', new AbortController().signal],
+])('an iteration that is left gives back the connection of the page that it reads ahead, %s', async (_, signal) => {
+  const url = await migratedDatabase();
+  await administer(
+    url,
+    `insert into trunkline.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+     select gen_random_uuid(), 'stock', 'a', i, 'Sold', 1, now(), '{}' from generate_series(1, 10) i`,
+  );
+  const pool = new pg.Pool({ connectionString: url });
+  let pages = 0;
+  pool.on('connect', (client) => {
+    const { query } = client;
+    client.query = ((...asked: [{ text?: string }]) => {
+      const isPage = asked[0].text?.includes('copy (select ') ?? false;
+      if (isPage && ++pages === 3) asked[0].text = 'copy (select pg_sleep(600)) to stdout';
+      return (query as (...asked: unknown[]) => unknown).apply(client, asked);
+    }) as never;
+  });
+  const store = await openEventStore(postgres({ pool }));
+  onTestFinished(async () => {
+    await store.close();
+    await administer(
+      url,
+      `select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`,
+    );
+    await pool.end();
+  });
+  for await (const { version } of store.query({ pageSize: 4, ...(signal && { signal }) })) if (version === 5) break;
+  expect(pages).toBe(3);
+  await vi.waitUntil(() => pool.idleCount === pool.totalCount, 20_000);
+  expect(await all(store.heads('stock'))).toEqual([]); // nothing has shut the store
 });
 
 test('no connection is opened for a signal that has aborted', async () => {

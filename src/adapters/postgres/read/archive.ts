@@ -135,28 +135,34 @@ export class PostgresArchive implements StoreArchive {
     const { signal, pageSize = eventsPerPage } = query;
     const filter = filterOf(query);
     const limit = Math.min(pageSize, eventsPerPage);
+    const left = new AbortController(); // what is read ahead when the caller stops gives its connection back
+    const ended = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
     let isSorted = false;
     let after = beforeAll;
-    const read = (): Promise<ArchivePage> => this.storePage(filter, after, isSorted, limit, signal);
-    let next = read();
-    for (let pages = 1; ; pages++) {
-      const { page, isLast } = await next;
-      isSorted ||= page.hasTies;
-      after = { sequence: page.lastSequence, id: page.lastId };
-      const readsOn = pages > 1 && !isLast; // behind the first page: the server makes the next one while this one is taken
-      if (readsOn) {
-        next = read();
-        next.catch(() => {}); // awaited in its turn, or not at all
-        await yieldToLoop(); // its statement is sent
-      }
-      this.leftOut.note(page);
-      for (const event of eventsIn(page)) {
+    const read = (): Promise<ArchivePage> => this.storePage(filter, after, isSorted, limit, ended);
+    try {
+      let next = read();
+      for (let pages = 1; ; pages++) {
+        const { page, isLast } = await next;
+        isSorted ||= page.hasTies;
+        after = { sequence: page.lastSequence, id: page.lastId };
+        const readsOn = pages > 1 && !isLast; // behind the first page: the server makes the next one while this one is taken
+        if (readsOn) {
+          next = read();
+          next.catch(() => {}); // awaited in its turn, or not at all
+          await yieldToLoop(); // its statement is sent
+        }
+        this.leftOut.note(page);
+        for (const event of eventsIn(page)) {
+          signal?.throwIfAborted();
+          yield event;
+        }
+        if (isLast) return;
         signal?.throwIfAborted();
-        yield event;
+        if (!readsOn) next = read();
       }
-      if (isLast) return;
-      signal?.throwIfAborted();
-      if (!readsOn) next = read();
+    } finally {
+      left.abort();
     }
   }
 
@@ -166,7 +172,7 @@ export class PostgresArchive implements StoreArchive {
     after: Place,
     isSorted: boolean,
     limit: number,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): Promise<ArchivePage> {
     if (!isSorted) {
       const found = await this.copyPage((most) => numberedFrom(this.schema, filter, after, most), limit, signal);
