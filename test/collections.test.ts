@@ -134,6 +134,9 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'adapters/lmdb/store/scan.ts': { known: 'goes with the scan' },
   'adapters/lmdb/store/writer.ts': { snapshots: 'every batch' },
   'adapters/postgres/outbox/append.ts': { isNamed: 'weak' },
+  'adapters/postgres/read/held-loads.ts': {
+    loads: 'its lock is there, or loadTimeoutMs over; as many as commands wait',
+  },
   'adapters/postgres/rows/unreadable.ts': { told: 'all, beyond a limit' },
   'handler-state/broken-records.ts': { reported: 'all, beyond a limit' },
   'adapters/postgres/schema/recent-ownership.ts': { goodAt: 'the oldest, beyond a limit' },

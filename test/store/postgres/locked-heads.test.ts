@@ -171,3 +171,40 @@ test('many loads that wait for locks of others leave the connection to loads tha
   for (const loaded of await Promise.all(waiting)) expect(loaded).toMatchObject({ version: 1 });
   await reader.close();
 });
+
+test(
+  'loads of heads that another session locks again and again get their turn in the queue for them',
+  long,
+  async () => {
+    const other = await start();
+    const again = upTo(5).map((n) => `again ${n}`);
+    await Promise.all(['stuck', ...again].map((id) => addSoon(other, id)));
+    await other.close();
+    await lockHead('stuck');
+    const former = await clients.connect(connectionString, 'a former owner');
+    const lockAll = "begin; select from trunkline.aggregates where aggregate_id like 'again%' for update";
+    await former.query(lockAll);
+    const { settings } = postgres({ connectionString, loadTimeoutMs: 60_000 });
+    const reader = new PostgresAggregateReader(settings, 'another');
+    const load = (id: string) => reader.load('counter', id, '', 0, 1).catch((error: unknown) => error);
+    const stuck = load('stuck');
+    let ended = 0;
+    const loads = again.map(async (id) => {
+      const loaded = await load(id);
+      ended++;
+      return loaded;
+    });
+    // It frees them to who has stood in the queue for a while, and to nobody else.
+    const queued = `select from pg_locks where pid <> pg_backend_pid() and waitstart < clock_timestamp() - interval '50 ms'
+    and pg_backend_pid() = any(pg_blocking_pids(pid))`;
+    while (ended < again.length) {
+      const { rowCount } = await former.query(queued);
+      if (rowCount! > 0) await former.query(`commit; ${lockAll}`);
+    }
+    for (const loaded of await Promise.all(loads)) expect(loaded).toMatchObject({ version: 1 });
+    await former.query('rollback');
+    await blocker.query('rollback');
+    expect(await stuck).toMatchObject({ version: 1 });
+    await reader.close();
+  },
+);

@@ -2,10 +2,9 @@
 // is first needed.
 //
 // Invariants: an aggregate that another log owned is taken over before its events are read, so that what has been read is
-// all that the other log will ever have stored of it; a load that waits for a lock of others lets further loads pass. Its tries hold
-// the one connection for a moment only, and all that wait so take no more than about half of the connection's time.
+// all that the other log will ever have stored of it; a load that waits for a lock of others lets further loads pass (held-loads.ts).
 import pg from 'pg';
-import { pause, performance } from '../../../base/clock.ts';
+import { performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../../../store/store.ts';
 import { copyEvents } from '../rows/pages.ts';
@@ -18,7 +17,7 @@ import { patienceMs } from '../session/frozen-sql.ts';
 import { type Guard, guard } from '../session/guard.ts';
 import { PageSize } from '../session/page-size.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
-import { beginSql } from '../session/session-sql.ts';
+import { beginSql, lockTimeoutMs } from '../session/session-sql.ts';
 import { isServerError } from '../session/sqlstate.ts';
 import {
   behindVersion,
@@ -28,14 +27,18 @@ import {
   type HeadRow,
   headStatement,
 } from './aggregate-sql.ts';
+import { HeldLoads, shortTryMs } from './held-loads.ts';
 
 const claimAttempts = 10;
-/** Longer than the flush of another log holds a head, mostly; what lasts is waited for between tries. */
-const claimTimeoutMs = 5;
-const claimEveryMs = 50;
-/** Twice what a try takes. So much longer is the pause of each for each that waits. */
-const claimShareMs = 20;
 const eventsPerPage = 1_000_000;
+
+interface Wanted {
+  readonly type: string;
+  readonly id: string;
+  readonly fingerprint: string;
+  readonly after: number;
+  readonly at: number;
+}
 
 export class PostgresAggregateReader implements RemoteReader {
   private readonly settings: PostgresSettings;
@@ -45,8 +48,7 @@ export class PostgresAggregateReader implements RemoteReader {
   private readonly pages = new PageSize(eventsPerPage);
   private session: Session | undefined;
   private turn: Promise<unknown> = Promise.resolve();
-  /** Loads that wait for locks of others. */
-  private waiting = 0;
+  private readonly held = new HeldLoads();
   /** When flushes that stand still were looked for. */
   private lookedAt = Number.NEGATIVE_INFINITY;
   private readonly head: ReturnType<typeof headStatement>;
@@ -77,33 +79,24 @@ export class PostgresAggregateReader implements RemoteReader {
     at: number,
   ): Promise<RemoteAggregate | undefined> {
     const end = performance.now() + this.settings.loadTimeoutMs;
-    let found = await this.loadOnce(type, id, fingerprint, after, at);
+    const wanted = { type, id, fingerprint, after, at };
+    let found = await this.loadOnce(wanted, shortTryMs);
+    if (found === 'held') found = await this.held.wait((lockMs, begun) => this.loadOnce(wanted, lockMs, begun), end);
     if (found !== 'held') return found;
-    this.waiting++;
-    try {
-      while (found === 'held') {
-        if (performance.now() > end) {
-          const cause = `a transaction of others that stays open has locked ${type}/${id}, which another log has written`;
-          throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
-        }
-        await pause(Math.max(claimEveryMs, this.waiting * claimShareMs));
-        found = await this.loadOnce(type, id, fingerprint, after, at);
-      }
-      return found;
-    } finally {
-      this.waiting--;
-    }
+    const cause = `a transaction of others that stays open has locked ${type}/${id}, which another log has written`;
+    throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
   }
 
+  /** `held`: others have had its head locked for `lockMs`. `begun`: called once its turn has come. */
   private loadOnce(
-    type: string,
-    id: string,
-    fingerprint: string,
-    after: number,
-    at: number,
+    wanted: Wanted,
+    lockMs: number,
+    begun: () => void = () => {},
   ): Promise<RemoteAggregate | undefined | 'held'> {
+    const { type, id, fingerprint, after } = wanted;
     return this.run(async (client) => {
-      const head = await this.ownHead(client, type, id, fingerprint, after, at);
+      begun();
+      const head = await this.ownHead(client, wanted, lockMs);
       if (head === undefined || head === 'held') return head;
       const { version, snapshot_version, state } = head;
       const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
@@ -139,11 +132,8 @@ export class PostgresAggregateReader implements RemoteReader {
   /** Its head, this log's from now on; `held`: others have locked it. */
   private async ownHead(
     client: pg.Client,
-    type: string,
-    id: string,
-    fingerprint: string,
-    after: number,
-    at: number,
+    { type, id, fingerprint, after, at }: Wanted,
+    lockMs: number,
   ): Promise<HeadRow | undefined | 'held'> {
     for (let attempt = 0; attempt < claimAttempts; attempt++) {
       const [head] = await this.head.run(client, { type, id });
@@ -153,7 +143,8 @@ export class PostgresAggregateReader implements RemoteReader {
       const from = behindVersion(this.schema, { type, id }, base, head);
       const { count } = await countStatement(from).one(client, {});
       checkWhole(type, id, base, head.version, count);
-      if (!(await this.claim(client, { type, id, epoch: head.epoch, position: at }))) return 'held';
+      const { epoch } = head;
+      if (!(await this.claim(client, { type, id, epoch, position: at }, lockMs))) return 'held';
     }
     throw new Error(`${type}/${id} is being taken over by several logs at once`);
   }
@@ -162,8 +153,10 @@ export class PostgresAggregateReader implements RemoteReader {
   private async claim(
     client: pg.Client,
     key: { type: string; id: string; epoch: string; position: number },
+    lockMs: number,
   ): Promise<boolean> {
-    await client.query(beginSql(`lock_timeout = ${claimTimeoutMs}`));
+    const waitMs = Math.min(lockMs, lockTimeoutMs(this.settings.loadTimeoutMs));
+    await client.query(beginSql(`lock_timeout = ${waitMs}`));
     try {
       await this.claimed.count(client, { ...key, logId: this.logId });
       await client.query('commit');
