@@ -146,7 +146,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     again: 'as done',
   },
   'adapters/postgres/flush/flush-transaction.ts': { stale: 'told after the commit; one batch' },
-  'adapters/kafka/integration.ts': { byType: 'one for each declaration' },
+  'adapters/kafka/integrations.ts': { byType: 'one for each declaration' },
   'adapters/kafka/plan.ts': {
     full: 'goes with the batch',
     current: 'as full',
