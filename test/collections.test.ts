@@ -123,7 +123,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     raisedTypes: 'replaced as a whole; at most 100,000',
     unsettled: 'no transaction from before is open; one for each aggregate type',
   },
-  'outbox/unsettled-ids.ts': { ids: 'stored; rowsUnderWayLimit, and leftByEarlierRunMost', groups: 'as ids' },
+  'outbox/unsettled-events.ts': { keys: 'stored; rowsUnderWayLimit, and leftByEarlierRunMost', groups: 'as keys' },
   'base/paged-iterator.ts': { page: 'the next page; forgotten when the iteration ends' },
   'base/position-queue.ts': { heap: 'reached, aborted, or timed out' },
   'base/secrets.ts': { functions: 'weak', places: 'weak' },

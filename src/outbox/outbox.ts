@@ -16,16 +16,23 @@ export interface Place {
   readonly sequence: number;
 }
 
-/** A committed event that is claimed for this log. */
-export interface ClaimedEvent extends Place {
+/**
+ * What tells an event of the outbox from others, as far as the log carries it. An id alone names none: who saves an event chooses its
+ * id and its time, and the server keeps apart two with one id and times of one millisecond, which the log does not.
+ */
+export interface Identified {
   readonly id: string;
   readonly aggregateType: string;
   readonly aggregateId: string;
   readonly version: number;
-  readonly type: string;
-  readonly schemaVersion: number;
   /** Milliseconds since 1970. */
   readonly occurredAt: number;
+}
+
+/** A committed event that is claimed for this log. */
+export interface ClaimedEvent extends Place, Identified {
+  readonly type: string;
+  readonly schemaVersion: number;
   /** As the server prints it. */
   readonly data: string;
   /** As the server prints it; null where there is none. */
@@ -62,10 +69,9 @@ export interface Claim {
   readonly heldBy: readonly string[];
 }
 
-/** A row of the outbox that this log may have already: the database has come back from an earlier state. */
-export interface DoubtfulRow {
+/** A row of the outbox whose event this log may have already: the database has come back from an earlier state. */
+export interface DoubtfulRow extends Identified {
   readonly sequence: number;
-  readonly id: string;
 }
 
 /** One connection to the outbox, which may be shared by the statement. Calls never overlap. Errors end it. */
@@ -93,7 +99,7 @@ export interface OutboxSession {
   settle(floor: number): Promise<void>;
   /** The number of the last batch, by any claimer. */
   lastBatch(): Promise<number>;
-  /** Rows that wait, or that this log has claimed and not stored, behind `sequence`. */
+  /** Rows that wait, or that this log has claimed and not stored, behind `sequence`; but for those without an event. */
   doubtful(sequence: number, limit: number): Promise<DoubtfulRow[]>;
   /** These rows are in the log: done. Everything else that this log has claimed and not stored waits again. */
   resolve(done: readonly { readonly sequence: number; readonly position: number }[]): Promise<void>;
@@ -177,6 +183,10 @@ export function placeIn(json: string): Place {
 }
 
 const exact = (number: number): number => Math.min(number, Number.MAX_SAFE_INTEGER);
+
+/** Texts of the server have no NUL. */
+export const eventKey = ({ id, aggregateType, aggregateId, version, occurredAt }: Identified): string =>
+  `${id}\0${occurredAt}\0${version}\0${aggregateType}\0${aggregateId}`;
 
 export const placeName = 'outbox';
 export const nowhere: Place = { batch: 0, sequence: 0 };

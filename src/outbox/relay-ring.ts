@@ -18,7 +18,7 @@ import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
 import { writeIdText, writeNewId } from '../wire/ids.ts';
 import { misfitOf } from './misfit.ts';
 import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
-import { UnsettledIds } from './unsettled-ids.ts';
+import { UnsettledEvents } from './unsettled-events.ts';
 
 /** A group ends with the event that takes it there. */
 export const groupBytes: number = 256 << 10;
@@ -46,7 +46,7 @@ export class RelayRing {
   /** Position of the last group that is in the log. */
   private lastPosition = 0;
   /** Events in the ring or the log that the store has still to note the positions of. */
-  readonly unsettled: UnsettledIds = new UnsettledIds();
+  readonly unsettled: UnsettledEvents = new UnsettledEvents();
 
   /** `onFail`: nothing that is appended from now on will be written. */
   constructor(control: ControlBlock, ringBytes: number, onFail: () => void) {
@@ -103,7 +103,7 @@ export class RelayRing {
       throw error;
     }
     this.groupsInRing++;
-    this.unsettled.add(events.slice(from, next).map(({ id }) => id));
+    this.unsettled.add(events.slice(from, next));
     this.logNotifier.notify();
     return next - from;
   }

@@ -24,6 +24,7 @@ import { FrameFlag, FrameKind } from '../wire/frame.ts';
 import {
   type ClaimedEvent,
   type ClaimedRow,
+  eventKey,
   nowhere,
   type Outbox,
   type OutboxSession,
@@ -93,7 +94,7 @@ export class Relay {
     eachFrame(log, from, to, (frame, position) => {
       if (frame.kind === FrameKind.place && frame.name === placeName) place = placeIn(frame.dataJson);
       const isRelayed = frame.kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) !== 0;
-      if (isRelayed) this.ring.unsettled.left(frame.id, position);
+      if (isRelayed) this.ring.unsettled.left(frame, position);
     });
     this.ring.resume(to, place);
     this.lastBatch = place.batch;
@@ -222,8 +223,9 @@ export class Relay {
       const fresh: ClaimedEvent[] = [];
       const again: ClaimedRow[] = [...known];
       for (const event of events) {
-        (this.ring.unsettled.has(event.id) || inSlice.has(event.id) ? again : fresh).push(event);
-        inSlice.add(event.id);
+        const key = eventKey(event);
+        (this.ring.unsettled.has(event) || inSlice.has(key) ? again : fresh).push(event);
+        inSlice.add(key);
       }
       await this.remove(session, again);
       await this.append(session, fresh);

@@ -1,24 +1,29 @@
 // Statements on events that came by the outbox, and their rows there, within the transaction of a flush. `schema`: quoted.
-import { object, text } from '../../../base/json.ts';
+import { number, object } from '../../../base/json.ts';
 import { withinTimes } from '../rows/events-sql.ts';
 import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 interface Relayed {
   ids: readonly string[];
   times: readonly string[];
+  aggregateTypes: readonly string[];
+  aggregateIds: readonly string[];
+  versions: readonly number[];
   positions: readonly number[];
   logId: string;
 }
 
-/** Gives the ids of those that are there. `first` and `last`: bounds of their times, milliseconds. */
-export const noteStatement = (schema: string, first: number, last: number): Statement<Relayed, { id: string }> =>
+/** Gives the positions of those that are there: by all that the log says of them, since an id alone names none. `first` and `last`: bounds of their times, milliseconds. */
+export const noteStatement = (schema: string, first: number, last: number): Statement<Relayed, { position: number }> =>
   new Statement(
     'an event of the outbox',
-    `update ${schema}.domain_events e set position = r.position, log_id = $4
-     from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) as r (id, occurred_at, position)
-     where e.id = r.id and e.occurred_at = r.occurred_at${bounds(first, last)} returning e.id`,
-    ['ids', 'times', 'positions', 'logId'],
-    object({ id: text }),
+    `update ${schema}.domain_events e set position = r.position, log_id = $7
+     from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::int4[], $6::bigint[])
+       as r (id, occurred_at, aggregate_type, aggregate_id, version, position)
+     where e.id = r.id and e.occurred_at = r.occurred_at and e.aggregate_type = r.aggregate_type
+       and e.aggregate_id = r.aggregate_id and e.version = r.version${bounds(first, last)} returning r.position::float8 as position`,
+    ['ids', 'times', 'aggregateTypes', 'aggregateIds', 'versions', 'positions', 'logId'],
+    object({ position: number }),
   );
 
 const bounds = (first: number, last: number): string =>

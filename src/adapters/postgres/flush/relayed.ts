@@ -66,10 +66,17 @@ export class RelayedStatements {
     let lost: Refusal[] = [];
     if (ids.length > 0) {
       const statement = noteStatement(this.schema, least(times), most(times));
-      const rows = await statement.run(client, { ids, times: times.map(timeText), positions, logId });
+      const rows = await statement.run(client, {
+        ...{ ids, times: times.map(timeText), positions, logId },
+        aggregateTypes: entries.map(({ run }) => run.type),
+        aggregateIds: entries.map(({ run }) => run.id),
+        versions: entries.map(({ version }) => version),
+      });
       if (rows.length < ids.length) {
-        const found = new Set(rows.map(({ id }) => id));
-        lost = entries.filter((_, i) => !found.has(ids[i]!)).map((entry) => ({ entry, code: 'LostByStore', reason }));
+        const found = new Set(rows.map((row) => row.position));
+        lost = entries
+          .filter((_, i) => !found.has(positions[i]!))
+          .map((entry) => ({ entry, code: 'LostByStore', reason }));
       }
     }
     if (place) await this.settled.count(client, { logId, ...place, position });

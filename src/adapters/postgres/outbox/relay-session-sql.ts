@@ -21,6 +21,9 @@ interface OfLog {
 const eventOf = (schema: string): string =>
   `${schema}.domain_events d on d.id = o.id and d.occurred_at = o.occurred_at`;
 
+/** Milliseconds, with a fraction. */
+const timeOf = 'extract(epoch from d.occurred_at)::float8 * 1000';
+
 export const raisedTypesStatement = (schema: string): Statement<{ most: number }, { type: string }> =>
   new Statement(
     'a type that may be raised',
@@ -159,7 +162,7 @@ export const claimedStatement = (schema: string): Statement<ClaimedGiven, Claime
     `select * from (
         select o.batch, o.sequence, o.id::text as id, d.id is null as "isOrphan", d.position is not null as "isKnown",
           d.aggregate_type as "aggregateType", d.aggregate_id as "aggregateId", d.version, d.event_type as type,
-          d.schema_version as "schemaVersion", extract(epoch from d.occurred_at)::float8 * 1000 as "occurredAt", d.data::text as data,
+          d.schema_version as "schemaVersion", ${timeOf} as "occurredAt", d.data::text as data,
           d.metadata::text as metadata,
           pg_catalog.sum(pg_catalog.octet_length(d.data::text) + coalesce(pg_catalog.octet_length(d.metadata::text), 0))
             over (order by o.batch, o.sequence rows between unbounded preceding and 1 preceding) as bytes_before
@@ -247,16 +250,25 @@ export const lastBatchStatement = (schema: string): Statement<Nothing, { last: n
 interface Doubtful {
   sequence: number;
   id: string;
+  aggregateType: string;
+  aggregateId: string;
+  version: number;
+  occurredAt: number;
 }
 
 export const doubtfulStatement = (schema: string): Statement<OfLog & { sequence: number; limit: number }, Doubtful> =>
   new Statement(
     whatRow,
-    `select sequence::float8 as sequence, id::text as id from ${schema}.outbox o
-       where (log_id is null or log_id = $1) and position is null and refused is null and o.sequence > $2::bigint
+    `select o.sequence::float8 as sequence, o.id::text as id, d.aggregate_type as "aggregateType", d.aggregate_id as "aggregateId",
+         d.version, ${timeOf} as "occurredAt"
+       from ${schema}.outbox o join ${eventOf(schema)}
+       where (o.log_id is null or o.log_id = $1) and o.position is null and o.refused is null and o.sequence > $2::bigint
        order by o.sequence limit $3`,
     ['logId', 'sequence', 'limit'],
-    object<Doubtful>({ sequence: number, id: text }),
+    object<Doubtful>({
+      ...{ sequence: number, id: text, occurredAt: number },
+      ...{ aggregateType: text, aggregateId: text, version: number },
+    }),
   );
 
 interface Resolved extends OfLog {

@@ -129,7 +129,8 @@ export class PostgresOutboxSession implements OutboxSession {
 
   async doubtful(sequence: number, limit: number): Promise<DoubtfulRow[]> {
     const { logId } = this.identity;
-    return this.asked(() => doubtfulStatement(this.name).run(this.client, { logId, sequence, limit }));
+    const rows = await this.asked(() => doubtfulStatement(this.name).run(this.client, { logId, sequence, limit }));
+    return rows.map((row) => ({ ...row, occurredAt: Math.round(row.occurredAt) }));
   }
 
   async resolve(done: readonly { sequence: number; position: number }[]): Promise<void> {

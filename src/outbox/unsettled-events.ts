@@ -1,8 +1,9 @@
 // The events that this log has, and the store has no positions for yet: a row of the outbox for one of them was written again. The
 // relay claims nothing while there are more than some thousands, so a run ends with no more than that. Host thread.
+import { eventKey, type Identified } from './outbox.ts';
 
 interface Group {
-  readonly ids: readonly string[];
+  readonly keys: readonly string[];
   /** Of its last frame; undefined: it is in the ring. */
   position: number | undefined;
 }
@@ -10,30 +11,31 @@ interface Group {
 /** Of those that an earlier run has left: more than it can have had. */
 const leftByEarlierRunMost = 1 << 14;
 
-export class UnsettledIds {
-  private readonly ids = new Set<string>();
+export class UnsettledEvents {
+  private readonly keys = new Set<string>();
   /** An earlier run has left more than are remembered, as after a database has gone back. */
   isPart = false;
   /** In the order of the log. */
   private groups: Group[] = [];
 
   get size(): number {
-    return this.ids.size;
+    return this.keys.size;
   }
 
-  has(id: string): boolean {
-    return this.ids.has(id);
+  has(event: Identified): boolean {
+    return this.keys.has(eventKey(event));
   }
 
   /** Into the ring, behind all others. */
-  add(ids: readonly string[], position?: number): void {
-    this.groups.push({ ids, position });
-    for (const id of ids) this.ids.add(id);
+  add(events: readonly Identified[], position?: number): void {
+    const keys = events.map(eventKey);
+    this.groups.push({ keys, position });
+    for (const key of keys) this.keys.add(key);
   }
 
   /** What an earlier run has left in the log, in its order: of a log that reaches far back the newest. */
-  left(id: string, position: number): void {
-    this.add([id], position);
+  left(event: Identified, position: number): void {
+    this.add([event], position);
     if (this.groups.length < 2 * leftByEarlierRunMost) return;
     this.drop(leftByEarlierRunMost);
     this.isPart = true;
@@ -53,6 +55,6 @@ export class UnsettledIds {
 
   private drop(count: number): void {
     if (count === 0) return;
-    for (const { ids } of this.groups.splice(0, count)) for (const id of ids) this.ids.delete(id);
+    for (const { keys } of this.groups.splice(0, count)) for (const key of keys) this.keys.delete(key);
   }
 }
