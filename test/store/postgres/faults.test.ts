@@ -318,7 +318,7 @@ test('what takes too long as a whole comes in parts: a backlog is flushed, and r
     run(async (client) => {
       const query = client.query.bind(client) as (...args: unknown[]) => unknown;
       const limited = (asked: { cursor?: { text: string }; text?: string }, ...rest: unknown[]): unknown => {
-        const size = Number(/ limit (\d+)\)/.exec(asked.text ?? '')?.[1] ?? 0);
+        const size = Number(/ (?:limit|fetch first) (\d+)\b/.exec(asked.text ?? '')?.[1] ?? 0);
         sizes.push(size);
         if (size > 200) throw Object.assign(new Error('canceling statement'), { code: '57014', severity: 'ERROR' });
         return query(asked, ...rest);
