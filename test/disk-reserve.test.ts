@@ -56,6 +56,19 @@ test('grows by blocks that are written, and covers no more than there are', asyn
   reserve.close();
 });
 
+test('believes no length that another thread is about to cut off again', async () => {
+  const file = await environment(fresh(), 1);
+  const whole = statSync(file).size;
+  truncateSync(file, whole + 100 * pageBytes); // another thread is growing it, and the disk will say no
+  const lock = { enter: () => truncateSync(file, whole), leave: () => {} };
+  const reserve = new DiskReserve(file);
+  const beside = new DiskReserve(file, lock);
+  expect(reserve.pages).toBe(whole / pageBytes + 100);
+  beside.look();
+  expect(beside.pages).toBe(whole / pageBytes);
+  for (const one of [reserve, beside]) one.close();
+});
+
 test('a sparse copy gets its blocks, and keeps its bytes', async () => {
   const file = await environment(fresh(), 3);
   const bytes = readFileSync(file);

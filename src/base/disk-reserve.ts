@@ -92,9 +92,15 @@ export class DiskReserve {
     return Math.floor(this.bytes / this.pageBytes);
   }
 
-  /** Another thread may have made the file longer. */
+  /** Another thread may have made the file longer. Not in the middle of that: what it cannot end it cuts off again. */
   look(): void {
-    this.bytes = fstatSync(this.descriptor).size;
+    const { descriptor, lock } = this;
+    lock.enter();
+    try {
+      this.bytes = fstatSync(descriptor).size;
+    } finally {
+      lock.leave();
+    }
   }
 
   /** Whether LMDB may come to `pages` pages in all; grows the file, to `aheadPages` beyond if it has to. */
