@@ -80,7 +80,14 @@ test("a handler's module that does not load is named", async () => {
 
 test("a handler's call that fails leaves its thread, and what its module holds, to the next", async () => {
   const pool = new WorkerPool(new URL('./counts-calls.ts', import.meta.url).href, 10_000);
-  const attempt = { effectKey: '', attempt: 1, dryRun: true, signal: new AbortController().signal, waits: () => {}, called: () => {} };
+  const attempt = {
+    effectKey: '',
+    attempt: 1,
+    dryRun: true,
+    signal: new AbortController().signal,
+    waits: () => {},
+    called: () => {},
+  };
   const event = { toJSON: () => ({ occurredAt: new Date(0).toISOString() }) };
   for (let call = 1; call <= 3; call++) {
     const error = await errorOf(Promise.resolve(pool.call(event, attempt as never)));
