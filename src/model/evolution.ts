@@ -70,7 +70,8 @@ export class AggregateEvolution {
     const { past } = spec;
     const { steps } = past;
     checkReadable(name, past, spec.schemaVersion, schemaVersion, place);
-    let now: unknown = deepFreeze(data); // an upcaster that changed it would change it for one reader, and fail for another
+    // Readers have frozen it, shards have not: a step that changed it would work for one of them alone. What a step makes is the chain's own.
+    let now: unknown = deepFreeze(data);
     for (let i = schemaVersion - steps[0]!.schemaVersion + 1; i < steps.length; i++) {
       now = this.step(name, steps[i]!, now, schemaVersion, place);
     }
@@ -123,7 +124,7 @@ export class AggregateEvolution {
     let made: unknown;
     try {
       made = up!(old);
-      if (!isThenable(made)) return deepFreeze(made);
+      if (!isThenable(made)) return made;
       Promise.resolve(made).catch(() => {}); // its outcome is of no use, and must not become an unhandled rejection
     } catch (error) {
       return fail(

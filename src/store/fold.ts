@@ -25,15 +25,16 @@ export function foldTo<A extends AnyAggregate>(
   const lastIndex = events.findLastIndex(isWithin);
   const last = events[lastIndex];
   if (last === undefined) return undefined;
+  const evolution = new Evolution([aggregate]);
   let state: unknown = aggregate.state();
-  for (let i = 0; i <= lastIndex; i++) state = evolve(aggregate, state, events[i]!);
+  for (let i = 0; i <= lastIndex; i++) state = evolve(aggregate, evolution, state, events[i]!);
   return { state: readableState(state as StateOf<A>), version: last.version, position: last.position };
 }
 
 /** The state after a stored event, whatever that is today. */
-function evolve(aggregate: AnyAggregate, before: unknown, stored: StoredEvent): unknown {
+function evolve(aggregate: AnyAggregate, evolution: Evolution, before: unknown, stored: StoredEvent): unknown {
   let state = before;
-  for (const event of eventsToday([stored], new Evolution([aggregate]))) {
+  for (const event of eventsToday([stored], evolution)) {
     const reducer = own(aggregate.evolve as Record<string, Reducer>, event.type);
     if (!reducer) {
       const known = Object.keys(aggregate.events);

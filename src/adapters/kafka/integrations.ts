@@ -6,14 +6,19 @@ import { Evolution } from '../../model/evolution.ts';
 import { eventsToday } from '../../model/evolved-event.ts';
 import { type Integration, type IntegrationEvent, type Mapped, refusePromise } from './integration.ts';
 
+interface Reading extends Integration {
+  /** How its aggregate's stored events are read. */
+  readonly evolution: Evolution;
+}
+
 /** The mappings of a user's module, together. */
 export class Integrations {
-  private readonly byType = new Map<string, Integration[]>();
+  private readonly byType = new Map<string, Reading[]>();
 
   constructor(integrations: readonly Integration[]) {
     for (const one of integrations) {
       const list = this.byType.get(one.aggregateType) ?? [];
-      this.byType.set(one.aggregateType, [...list, one]);
+      this.byType.set(one.aggregateType, [...list, { ...one, evolution: new Evolution([one.aggregate]) }]);
     }
   }
 
@@ -31,8 +36,8 @@ export class Integrations {
       for (const one of [mapped, ...all]) refusePromise('a mapping', one);
       for (const event of all) made.push({ event, cause });
     };
-    for (const { mapping, whole, aggregate } of this.byType.get(aggregateType) ?? []) {
-      const read = eventsToday(events, new Evolution([aggregate]));
+    for (const { mapping, whole, evolution } of this.byType.get(aggregateType) ?? []) {
+      const read = eventsToday(events, evolution);
       for (const event of read) {
         const map = own(mapping, event.type);
         if (map !== undefined) take(map(event), event);
