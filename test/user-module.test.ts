@@ -199,6 +199,13 @@ test('src imports what an option names through the gate alone; its threads confi
   // store/adapter.ts: options have been checked by then, and threads confine themselves.
   const gate = ['shard/thread.ts', 'flush/user-sink.ts', 'subscriptions/worker-thread.ts', 'store/adapter.ts'];
   expect(found.gate!.sort()).toEqual(
-    [...gate, 'cli/topics.ts', 'adapters/kafka/sink.ts', 'adapters/kafka/topics.ts', 'base/user-module.ts'].sort(),
+    [
+      ...gate,
+      'cli/topics.ts',
+      'schemas/load.ts',
+      'adapters/kafka/sink.ts',
+      'adapters/kafka/topics.ts',
+      'base/user-module.ts',
+    ].sort(),
   );
 });

@@ -1,0 +1,86 @@
+// What a program declares of its events, as plain data: each aggregate, each event type with all its versions, and what it was
+// called or made from before. For commands that compare, publish or show it; nothing here runs an upcaster.
+
+import type { AnyAggregate } from '../model/aggregate.ts';
+import type { EventPast, EventSpec } from '../model/event-spec.ts';
+import { type Dialect, jsonSchemaOf, type PayloadSchema } from '../model/json-schema.ts';
+
+export interface DescribedAggregate {
+  readonly name: string;
+  /** By name. */
+  readonly events: readonly DescribedEvent[];
+  /** Event types of the past that mean nothing any more. */
+  readonly retired: readonly string[];
+}
+
+interface DescribedEvent {
+  readonly type: string;
+  /** The newest version: the last one of `versions`. */
+  readonly schemaVersion: number;
+  /** The lowest version that is read. */
+  readonly lowest: number;
+  /** Ascending, without a gap; also those that are read no more, but that the chain still holds. */
+  readonly versions: readonly DescribedVersion[];
+  /** Names that the event type had before. */
+  readonly formerNames: readonly string[];
+  /** Event types of the past whose events are this one now, or this one and others. */
+  readonly splits: readonly DescribedSplit[];
+}
+
+interface DescribedVersion {
+  readonly schemaVersion: number;
+  /** What readers of this version see; what is stored. */
+  readonly payload: PayloadSchema;
+  /** Whether a function leads back to the version before. */
+  readonly hasDown: boolean;
+}
+
+interface DescribedSplit {
+  readonly type: string;
+  /** Of the old event type, ascending; empty: none are declared, the function takes each payload as it is stored. */
+  readonly versions: readonly DescribedVersion[];
+}
+
+/** The newest dialect first. */
+const dialects: readonly Dialect[] = ['draft-2020-12', 'draft-07'];
+
+/** By name. */
+export function describeAggregates(aggregates: readonly AnyAggregate[]): DescribedAggregate[] {
+  return aggregates
+    .map(({ name, events, retired }) => ({
+      name: name as string,
+      events: Object.entries(events as Record<string, EventSpec<unknown>>)
+        .map(([type, spec]) => describeEvent(type, spec))
+        .sort((a, b) => compare(a.type, b.type)),
+      retired: [...retired].sort(compare),
+    }))
+    .sort((a, b) => compare(a.name, b.name));
+}
+
+function describeEvent(type: string, { schemaVersion, past }: EventSpec<unknown>): DescribedEvent {
+  const splits = past.splits.map((source) => ({
+    type: source.type,
+    versions: source.spec === undefined ? [] : versionsOf(source.spec.past),
+  }));
+  return {
+    type,
+    schemaVersion,
+    lowest: past.lowest,
+    versions: versionsOf(past),
+    formerNames: [...past.names],
+    splits,
+  };
+}
+
+function versionsOf({ steps }: EventPast): DescribedVersion[] {
+  return steps.map(({ schemaVersion, schema, down }) => ({
+    schemaVersion,
+    payload: jsonSchemaOf(schema, dialects),
+    hasDown: down !== undefined,
+  }));
+}
+
+/** The same on every machine, whatever its language. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

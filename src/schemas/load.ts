@@ -1,0 +1,52 @@
+// The aggregates of a user's module, as `--aggregates` of a command names it. The command line's process.
+
+import { pathToFileURL } from 'node:url';
+import { refused } from '../base/foreign-file.ts';
+import { tame } from '../base/tame.ts';
+import { importUserModule } from '../base/user-module.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import { checkAggregates } from '../model/aggregates-option.ts';
+import { isEventSpec } from '../model/event-spec.ts';
+
+/**
+ * Every export that `defineAggregate()` has made, and those in lists that are exported, each once; by name. `file`: a path, also
+ * one relative to where the command runs, or a file's URL.
+ * @throws FileRefused: there is no such file, importing it fails, it exports no aggregate, or two of one name
+ */
+export async function loadAggregates(file: string): Promise<AnyAggregate[]> {
+  const found = new Set<AnyAggregate>();
+  for (const one of Object.values(await exportsOf(file)).flat()) if (isAggregate(one)) found.add(one);
+  const aggregates = [...found];
+  try {
+    if (aggregates.length > 0) checkAggregates(aggregates, undefined);
+  } catch (error) {
+    throw refused(file, `cannot be used: ${tame(error)}`, {}, error);
+  }
+  if (aggregates.length > 0) return aggregates;
+  throw refused(file, 'exports no aggregate: export what defineAggregate() returns, or a list of these');
+}
+
+async function exportsOf(file: string): Promise<Record<string, unknown>> {
+  const url = URL.canParse(file) ? file : pathToFileURL(file).href; // what is no file's is refused by the gate
+  try {
+    return await importUserModule(url);
+  } catch (error) {
+    throw refused(file, `cannot be imported: ${inOneLine(error)}`, {}, error);
+  }
+}
+
+/** What Node says of code that it cannot read has several lines, with a drawing. */
+const inOneLine = (error: unknown): string => tame(error).replaceAll(/\s+/g, ' ').trim();
+
+/** Also one of another copy of the package. */
+function isAggregate(given: unknown): given is AnyAggregate {
+  try {
+    const { name, module, events, evolve, commands } = (given ?? {}) as Partial<AnyAggregate>;
+    const areObjects = [events, evolve, commands].every((part) => typeof part === 'object' && part !== null);
+    return (
+      typeof name === 'string' && typeof module === 'string' && areObjects && Object.values(events).every(isEventSpec)
+    );
+  } catch {
+    return false; // a getter that throws, a revoked proxy
+  }
+}
