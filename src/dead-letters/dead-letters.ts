@@ -27,20 +27,25 @@ import {
 } from './letter-query.ts';
 import {
   aggregateKey,
+  isNamed,
   type LetterError,
   type LetterRecord,
   letterEvent,
+  letterId,
   letterOf,
   letterTable,
+  type NamedLetter,
+  namedLetter,
   requeuedTable,
   sequencePrefix,
+  unknownLetter,
 } from './letters.ts';
 import type { MessageLetters } from './message-letters.ts';
 import type { DeadLetterRecord, ParkedSequences } from './parked-sequences.ts';
 
 /** An event that a handler could not handle, or that waits behind one. */
 export interface DeadLetter {
-  /** Handler and event id: `billing/0198…`. */
+  /** Handler, event id and position: `billing/0198…@17`. Without the position it names the letter as long as no other has that id. */
   readonly id: string;
   readonly handler: string;
   /** `failed`: its attempts are used up. `behind`: an earlier event of its aggregate has failed. */
@@ -142,7 +147,7 @@ export class DeadLetters {
     await this.kept(() => {
       for (const sequence of sequences.values()) this.goOn(sequence);
     });
-    return letters.map(({ record }) => ({ id: idOf(record), outcome: 'requeued' }));
+    return letters.map(({ record }) => ({ id: letterId(record), outcome: 'requeued' }));
   }
 
   /**
@@ -175,7 +180,7 @@ export class DeadLetters {
       edited: true,
     };
     const { handlerState } = this;
-    if ((await handlerState.get(letterTable, key)) === undefined) throw unknown(id);
+    if ((await handlerState.get(letterTable, key)) === undefined) throw unknownLetter(id);
     handlerState.stage(letterTable, key, edited);
     await this.kept();
     return shown(edited, this.evolution);
@@ -192,7 +197,7 @@ export class DeadLetters {
     checkChange('discard', which, options);
     const { dryRun } = options;
     const letters = await this.select(which);
-    if (dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));
+    if (dryRun) return letters.map(({ record }) => ({ id: letterId(record), outcome: 'would be discarded' }));
     const { handlerState } = this;
     const sequences = new Map<string, { handler: string; aggregate: string }>();
     for (const letter of letters) {
@@ -210,7 +215,7 @@ export class DeadLetters {
       if (goesOn) this.goOn({ handler, aggregate });
     }
     await this.kept();
-    return letters.map(({ record }) => ({ id: idOf(record), outcome: 'discarded' }));
+    return letters.map(({ record }) => ({ id: letterId(record), outcome: 'discarded' }));
   }
 
   /** What has been decided is kept, and `then` done, however long that takes; its caller waits for the bound. */
@@ -240,7 +245,7 @@ export class DeadLetters {
       const outcomes: DeadLetterOutcome[] = [];
       for (const { record } of letters) {
         const failed = await this.handlerOf(record).rehearse(letterEvent(record, this.evolution));
-        const id = idOf(record);
+        const id = letterId(record);
         outcomes.push(
           failed === undefined ? { id, outcome: 'would succeed' } : { id, outcome: 'would fail', error: failed },
         );
@@ -276,14 +281,19 @@ export class DeadLetters {
   }
 
   private async one(id: string): Promise<DeadLetterRecord> {
-    const at = typeof id === 'string' ? id.lastIndexOf('/') : -1;
-    if (at < 1) throw unknown(id);
-    const query = { handler: id.slice(0, at), limit: 1 };
-    const [found] = await this.find(query, (letter) => letter, id.slice(at + 1));
-    return found ?? fail(unknown(id));
+    const named = namedLetter(id);
+    if (named === undefined) throw unknownLetter(id);
+    const [found, other] = await this.find({ handler: named.handler, limit: 2 }, (letter) => letter, named);
+    if (found === undefined) throw unknownLetter(id);
+    if (other !== undefined) throw unknownLetter(id, [found.record, other.record]);
+    return found;
   }
 
-  private async find<T>(query: DeadLetterQuery, as: (letter: DeadLetterRecord) => T, eventId?: string): Promise<T[]> {
+  private async find<T>(
+    query: DeadLetterQuery,
+    as: (letter: DeadLetterRecord) => T,
+    named?: NamedLetter,
+  ): Promise<T[]> {
     const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
     const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
     const before = dateMs() - olderThanMs;
@@ -291,7 +301,7 @@ export class DeadLetters {
     const isToday = (record: Pick<LetterRecord, 'event'>): boolean =>
       isAmong(letterEvent(record, this.evolution), names!);
     const matches = ({ event, ...record }: LetterRecord): boolean => {
-      if (eventId !== undefined && event.id !== eventId) return false;
+      if (named !== undefined && !isNamed(named, event)) return false;
       if (aggregateType !== undefined && event.aggregateType !== aggregateType) return false;
       if (aggregateId !== undefined && event.aggregateId !== aggregateId) return false;
       if (type !== undefined && event.type !== type && !isToday({ event })) return false;
@@ -303,7 +313,7 @@ export class DeadLetters {
       if (part === undefined) break;
       prefix += `${part}\0`;
     }
-    const part = eventId ?? aggregateId ?? (names?.stored.size === 1 ? type : undefined);
+    const part = named?.eventId ?? aggregateId ?? (names?.stored.size === 1 ? type : undefined);
     const matching = part === undefined ? '' : JSON.stringify(part);
     const letters: T[] = [];
     for await (const letter of recordsOf(this.handlerState, letterTable, letterOf, { prefix, matching })) {
@@ -323,10 +333,8 @@ function isAmong(event: StoredEvent, names: WantedNames): boolean {
   }
 }
 
-const idOf = ({ handler, event }: LetterRecord): string => `${handler}/${event.id}`;
-
 const shown = (record: LetterRecord, evolution: Evolution): DeadLetter => ({
-  id: idOf(record),
+  id: letterId(record),
   handler: record.handler,
   reason: record.reason,
   event: letterEvent(record, evolution),
@@ -335,11 +343,5 @@ const shown = (record: LetterRecord, evolution: Evolution): DeadLetter => ({
   parkedAt: new Date(record.parkedAt),
   edited: record.edited ?? false,
 });
-
-const unknown = (deadLetter: string): TrunklineError => new TrunklineError('UnknownDeadLetter', { deadLetter });
-
-function fail(error: Error): never {
-  throw error;
-}
 
 printAs(DeadLetters, () => 'DeadLetters');

@@ -2,6 +2,7 @@
 // is parked of one aggregate lies together.
 
 import { isNativeError } from 'node:util/types';
+import { TrunklineError } from '../base/errors.ts';
 import { checked, flag, number, object, oneOf, optional, type Shape, text } from '../base/json.ts';
 import { tame } from '../base/tame.ts';
 import { eventOf, type StoredEvent } from '../model/event.ts';
@@ -70,6 +71,32 @@ export const sequencePrefix = (handler: string, aggregate: string): string => `$
 
 export const letterKey = (handler: string, aggregate: string, position: number): string =>
   `${sequencePrefix(handler, aggregate)}${String(position).padStart(16, '0')}`;
+
+/** A letter as users name it; without a position, as long as no other has the event's id: who saves an event in a transaction chooses it. */
+export interface NamedLetter {
+  readonly handler: string;
+  readonly eventId: string;
+  readonly position: string | undefined;
+}
+
+export const letterId = ({ handler, event }: LetterRecord): string => `${handler}/${event.id}@${event.position}`;
+
+export function namedLetter(id: string): NamedLetter | undefined {
+  const at = typeof id === 'string' ? id.lastIndexOf('/') : -1;
+  if (at < 1) return undefined;
+  const [eventId, position] = id.slice(at + 1).split('@');
+  return { handler: id.slice(0, at), eventId: eventId!, position };
+}
+
+export const isNamed = ({ eventId, position }: NamedLetter, event: LetterRecord['event']): boolean =>
+  event.id === eventId && (position === undefined || String(event.position) === position);
+
+/** `found`: those that it may mean. */
+export function unknownLetter(deadLetter: string, found: readonly LetterRecord[] = []): TrunklineError {
+  if (found.length === 0) return new TrunklineError('UnknownDeadLetter', { deadLetter });
+  const message = `several dead letters have the event id in ${deadLetter}; name one by its whole id: ${found.map(letterId).join(', ')}`;
+  return new TrunklineError('UnknownDeadLetter', { deadLetter }, { message });
+}
 
 const textLimit = 8192;
 

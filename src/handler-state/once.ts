@@ -7,6 +7,7 @@ import { awaitedOutside } from '../base/refusable-call.ts';
 import { type Awaited, caller, type Running, RunningCode } from '../base/running.ts';
 import { promised } from '../base/thenable.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
+import { earlierEffectKey } from './effect-key.ts';
 import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
 import type { StateTables } from './handler-state.ts';
@@ -97,7 +98,7 @@ export class Inbox implements Awaited {
 
   /** The row as JSON text. */
   private async run(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
-    const before = await this.handlerState.json(inboxTable, key);
+    const before = await this.before(key);
     if (before !== undefined) {
       await this.kept(key);
       return before;
@@ -128,6 +129,13 @@ export class Inbox implements Awaited {
       }
     }
     throw new TrunklineError('HandlerFailed', { handler: key, cause: 'what it read went on changing under it' });
+  }
+
+  /** What it returned the first time; also by the key that an earlier release gave the same event. */
+  private async before(key: string): Promise<string | undefined> {
+    const row = await this.handlerState.json(inboxTable, key);
+    const earlier = row === undefined ? earlierEffectKey(key) : undefined;
+    return earlier === undefined ? row : this.handlerState.json(inboxTable, earlier);
   }
 
   private kept(key: string): Promise<void> {

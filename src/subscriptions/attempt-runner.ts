@@ -66,8 +66,13 @@ export class AttemptRunner {
     this.deadlines = new Deadlines(settings.name, startMs, settings.timeoutMs);
   }
 
-  make(subject: Subject | undefined, eventId: string, number: number, dryRun = false): Attempt {
-    const attempt = new Attempt(this.settings, this.handlerState, { eventId, attempt: number, subject, dryRun });
+  make(subject: Subject, number: number, beside?: 'dry run' | 'replay'): Attempt {
+    const attempt = new Attempt(this.settings, this.handlerState, {
+      attempt: number,
+      subject,
+      isBeside: beside !== undefined,
+      dryRun: beside === 'dry run',
+    });
     if (this.isElsewhere) this.beginsLater(attempt);
     return attempt;
   }

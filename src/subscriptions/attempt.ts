@@ -3,6 +3,7 @@
 
 import type { Running } from '../base/running.ts';
 import { handledEntry } from '../handler-state/completion-records.ts';
+import { effectKeyOf } from '../handler-state/effect-key.ts';
 import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
 import { Effects } from '../handler-state/effects.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
@@ -14,10 +15,10 @@ import type { Delivery } from './handlers.ts';
 export type Subject = StoredEvent | readonly StoredEvent[];
 
 interface AttemptFields {
-  readonly eventId: string;
   readonly attempt: number;
-  /** undefined: its effects are thrown away */
-  readonly subject: Subject | undefined;
+  readonly subject: Subject;
+  /** Beside the checkpoint: nothing says of a transaction of its own that the subject is handled. */
+  readonly isBeside: boolean;
   readonly dryRun: boolean;
 }
 
@@ -41,33 +42,33 @@ export class Attempt implements Delivery {
   entry: Change | undefined;
   readonly #handler: string;
   readonly #timeoutMs: number;
-  readonly #eventId: string;
   readonly #tables: StateTables;
-  readonly #subject: Subject | undefined;
+  readonly #subject: Subject;
+  readonly #isBeside: boolean;
   #controller: AbortController | undefined;
   #reason: unknown;
 
   constructor(
     { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
     handlerState: StateTables,
-    { eventId, attempt, subject, dryRun }: AttemptFields,
+    { attempt, subject, isBeside, dryRun }: AttemptFields,
   ) {
     this.#handler = name;
     this.#timeoutMs = timeoutMs;
-    this.#eventId = eventId;
     this.attempt = attempt;
     this.#tables = handlerState;
     this.#subject = subject;
+    this.#isBeside = isBeside;
     this.dryRun = dryRun;
   }
 
   get effectKey(): string {
-    return this.effectKeyOf(this.#eventId);
+    return this.effectKeyOf(this.#subject);
   }
 
   /** The same for a part of its event. */
-  effectKeyOf(eventId: string): string {
-    return `${eventId}/${this.#handler}`;
+  effectKeyOf(part: Subject): string {
+    return effectKeyOf(this.#handler, part);
   }
 
   get signal(): AbortSignal {
@@ -80,7 +81,7 @@ export class Attempt implements Delivery {
 
   get tx(): EffectTransaction {
     if (this.usedEffects === undefined) {
-      if (this.#subject !== undefined) this.entry = handledEntry(this.#handler, this.#subject);
+      if (!this.#isBeside) this.entry = handledEntry(this.#handler, this.#subject);
       this.usedEffects = new Effects(this.#tables, this.entry, this.#timeoutMs);
     }
     return this.usedEffects;

@@ -110,8 +110,7 @@ export class BatchCollector {
 
   private async together(batch: readonly Work[]): Promise<void> {
     const events = batch.map(({ event }) => event);
-    const key = `${events[0]!.id}-${events.at(-1)!.id}`;
-    const outcome = await this.runner.run(events, key, () => this.ends.done(batch));
+    const outcome = await this.runner.run(events, () => this.ends.done(batch));
     if (outcome.kind === 'done') this.size.succeeded();
     if (outcome.kind !== 'failed') return;
     if (isOutgrown(outcome.error)) return this.inHalves(batch);
@@ -130,11 +129,11 @@ export class BatchCollector {
 
   private async alone(work: Work): Promise<void> {
     if (work.turn !== undefined) return this.ends.inTurn(work, work.turn);
-    if (work.once !== undefined) return work.told?.(await this.runner.single([work.event], work.event.id, work.once));
+    if (work.once !== undefined) return work.told?.(await this.runner.single([work.event], work.once));
     const asked = work.letter !== undefined;
     const done = (): void => this.ends.done([work]);
     const mayBegin = (): boolean => this.ends.mayBegin(work);
-    const outcome: Outcome = await this.runner.run([work.event], work.event.id, done, mayBegin, asked);
+    const outcome: Outcome = await this.runner.run([work.event], done, mayBegin, asked);
     if (outcome.kind === 'failed') this.ends.exhausted(work, outcome.error, outcome.attempts);
     work.told?.(outcome);
   }

@@ -65,8 +65,8 @@ export class DeliveryRunner {
    * to, retries included; the slot has been given back. `done` is called with the effects staged, in the same turn. `isAsked`: a
    * user's request, which only the end of the handler ends.
    */
-  begin(subject: Subject, eventId: string, done: () => void, isAsked = false): true | Promise<Outcome> {
-    const attempt = this.attempts.make(subject, eventId, 1);
+  begin(subject: Subject, done: () => void, isAsked = false): true | Promise<Outcome> {
+    const attempt = this.attempts.make(subject, 1);
     let result: unknown;
     try {
       result = this.attempts.invoke(subject, attempt, isAsked);
@@ -77,7 +77,7 @@ export class DeliveryRunner {
     } catch (error) {
       result = Promise.reject(error);
     }
-    return new RetriedDelivery(this.retryParts, { subject, eventId, done, isAsked }).goOn(attempt, result);
+    return new RetriedDelivery(this.retryParts, { subject, done, isAsked }).goOn(attempt, result);
   }
 
   /** Aborts when nothing is retried any more. */
@@ -88,7 +88,6 @@ export class DeliveryRunner {
   /** All attempts, first to last; takes slots by itself. `mayBegin` is asked when there is one, and never rejects. */
   async run(
     subject: Subject,
-    eventId: string,
     done: () => void,
     mayBegin: () => boolean | Promise<boolean> = () => true,
     isAsked = false,
@@ -102,17 +101,17 @@ export class DeliveryRunner {
       this.slots.free();
       return { kind: 'abandoned' };
     }
-    const outcome = this.begin(subject, eventId, done, isAsked);
+    const outcome = this.begin(subject, done, isAsked);
     if (outcome !== true) return outcome;
     done();
     return { kind: 'done' };
   }
 
   /** One attempt beside the checkpoint, never tried again. A dry run's effects are thrown away, a replay's are kept. */
-  async single(subject: Subject, eventId: string, kind: 'dry run' | 'replay'): Promise<Outcome> {
+  async single(subject: Subject, kind: 'dry run' | 'replay'): Promise<Outcome> {
     for (let i = 0; i < conflictLimit; i++) {
       await this.slots.take();
-      const attempt = this.attempts.make(undefined, eventId, 1, kind === 'dry run');
+      const attempt = this.attempts.make(subject, 1, kind);
       let result: unknown;
       try {
         this.stop.ended.throwIfAborted();

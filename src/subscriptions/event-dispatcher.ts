@@ -167,7 +167,7 @@ export class EventDispatcher {
   private firstTurn(work: Work, done: () => void, asked: boolean): true | Promise<Outcome> {
     this.executions.firstTurnBegins();
     try {
-      return this.runner.begin(work.event, work.event.id, done, asked);
+      return this.runner.begin(work.event, done, asked);
     } finally {
       this.executions.firstTurnEnds();
     }
@@ -183,15 +183,14 @@ export class EventDispatcher {
   private handle(work: Work): Promise<void> | undefined {
     if (!this.mayBegin(work)) return undefined;
     const { event } = work;
-    if (work.once !== undefined)
-      return this.runner.single(event, event.id, work.once).then((outcome) => work.told?.(outcome));
+    if (work.once !== undefined) return this.runner.single(event, work.once).then((outcome) => work.told?.(outcome));
     if (work.turn !== undefined) return this.executions.during(this.inTurn(work, work.turn, event), !isAsked(work));
     const done = (): void => this.done([work]);
     const isFree = !this.breaker.isOpen && this.slots.tryTake();
     const asked = isAsked(work);
     const begun = isFree
       ? this.firstTurn(work, done, asked)
-      : this.runner.run(event, event.id, done, () => this.mayBegin(work), asked);
+      : this.runner.run(event, done, () => this.mayBegin(work), asked);
     if (begun !== true) return this.executions.during(this.finish(work, begun), !asked);
     done();
     work.told?.({ kind: 'done' });
@@ -226,7 +225,7 @@ export class EventDispatcher {
     };
     const begun: Promise<Outcome> =
       failure === undefined
-        ? runner.run(subject, event.id, () => this.done([work]), mayBegin)
+        ? runner.run(subject, () => this.done([work]), mayBegin)
         : Promise.resolve({ kind: 'failed', ...failure });
     await this.finish(work, begun);
     if (!isExecuted || this.isClosing) return turn.leave();

@@ -6,7 +6,7 @@ import type { WaitOptions } from './reading-options.ts';
 
 /** What a handler gets beside the event. */
 export interface Delivery {
-  /** The same for every delivery of this event to this handler: event id and handler name. */
+  /** The same for every delivery of this event to this handler: what the event is (its id and the rest of what names it) and the handler's name. */
   readonly effectKey: string;
   /** 1, 2, 3 … */
   readonly attempt: number;

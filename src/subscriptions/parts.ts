@@ -15,7 +15,7 @@ class PartDelivery implements Delivery {
   readonly #attempt: Attempt;
 
   constructor(attempt: Attempt, part: StoredEvent) {
-    this.effectKey = attempt.effectKeyOf(part.id);
+    this.effectKey = attempt.effectKeyOf(part);
     this.#attempt = attempt;
   }
 

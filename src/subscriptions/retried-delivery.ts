@@ -35,7 +35,6 @@ export interface RetryParts {
 /** What is delivered, and for whom. */
 export interface Delivered {
   readonly subject: Subject;
-  readonly eventId: string;
   /** Called with the effects staged, in the same turn. */
   readonly done: () => void;
   /** A user's request, which nothing but the end of the handler ends. */
@@ -156,14 +155,14 @@ export class RetriedDelivery {
   /** One more, in a slot of its own. */
   private async attempt(): Promise<void> {
     const { attempts, breaker, slots } = this.parts;
-    const { subject, eventId, done, isAsked } = this.delivered;
+    const { subject, done, isAsked } = this.delivered;
     await slots.take();
     let result: unknown;
     let isLet = false;
     try {
       isLet = await breaker.pass(this.signal);
       this.signal.throwIfAborted();
-      const attempt = attempts.make(subject, eventId, this.made + 1);
+      const attempt = attempts.make(subject, this.made + 1);
       isLet = false;
       result = attempts.tryInvoke(subject, attempt, isAsked);
       this.made++;

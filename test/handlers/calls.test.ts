@@ -78,7 +78,7 @@ test('a thread that loads its module again, after one has ended, has as long as 
   const done = (): void => {
     isDone = true;
   };
-  expect(await runner.run(event as never, 'e', done)).toEqual({ kind: 'done' });
+  expect(await runner.run(event as never, done)).toEqual({ kind: 'done' });
   expect({ isDone, failures: runner.failures }).toEqual({ isDone: true, failures: 0 });
   for (const error of unready) expect(error).toMatchObject({ code: 'HandlerTimedOut', details: { timeoutMs: 20 } });
   expect(unready).toHaveLength(2);

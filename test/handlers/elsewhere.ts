@@ -14,7 +14,10 @@ export default async function handle(event: any, { attempt, effectKey, signal }:
     throw signal.reason;
   }
   if (Object.isFrozen(event.data) && threadId > 0) {
-    appendFileSync(metadata.file, `${aggregateId}@${version} ${effectKey === `${event.id}/elsewhere`}\n`);
+    appendFileSync(
+      metadata.file,
+      `${aggregateId}@${version} ${effectKey.startsWith(`${event.id}.`) && effectKey.endsWith('/elsewhere')}\n`,
+    );
   }
 }
 
