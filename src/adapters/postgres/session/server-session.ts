@@ -97,12 +97,22 @@ async function setSession(client: pg.ClientBase, use: SessionUse): Promise<void>
 
 /**
  * Takes the password beside a connection string, too: pg's own client would go by the string's, even if that has none. Its
- * statements are read on our own path.
+ * statements are read on our own path. A connection that fails in the middle is let go: pg and its pool leave the socket of one
+ * without a password open, and until its authentication times out (a minute) the server counts it, and DROP DATABASE waits for it.
  */
 class Client extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
     if (config?.password !== undefined) Object.assign(this, { password: config.password });
+  }
+
+  /** pg-pool gives a callback. */
+  override connect(callback?: any): any {
+    if (callback === undefined) return super.connect();
+    return super.connect((error: Error | null) => {
+      if (error !== null && error !== undefined) destroyClient(this);
+      callback(error);
+    });
   }
 
   override query(...asked: any[]): any {
