@@ -32,7 +32,7 @@ export interface Expectation {
 export class Recording {
   readonly log: SampleLog;
   private readonly moments: Moment[] = [];
-  private current: Buffer[] = [];
+  private current: Buffer;
   private readonly start: Buffer;
   private readonly marker: Buffer;
   private syncing: { moment: number; position: number; until: number } | undefined;
@@ -41,11 +41,11 @@ export class Recording {
   constructor(log: SampleLog) {
     this.log = log;
     this.start = readFileSync(log.writer.dataFile);
-    this.current = pagesOf(this.start);
+    this.current = this.start;
     this.marker = readFileSync(join(log.folder, 'log.json'));
     this.moments.push({
       changed: new Map(),
-      pages: this.current.length,
+      pages: pageCount(this.current),
       floorFile: readFileSync(join(log.folder, 'floor')),
       written: log.nextPosition - 1,
       syncedMoment: 0,
@@ -64,15 +64,17 @@ export class Recording {
 
   /** Note what the last step has changed. */
   step(floor: number): void {
-    const pages = pagesOf(readFileSync(this.log.writer.dataFile));
+    const file = readFileSync(this.log.writer.dataFile);
+    const pages = pageCount(file);
     const changed = new Map<number, Buffer>();
-    for (const [i, page] of pages.entries()) if (!this.current[i]?.equals(page)) changed.set(i, page);
-    this.current = pages;
+    for (let page = 0; page < pages; page++)
+      if (!isSamePage(file, this.current, page)) changed.set(page, pageOf(file, page));
+    this.current = file;
     const last = this.moments.at(-1)!;
     const moment = {
       ...last,
       changed,
-      pages: pages.length,
+      pages,
       floorFile: readFileSync(join(this.log.folder, 'floor')),
       written: this.log.nextPosition - 1,
       floor,
@@ -134,14 +136,20 @@ export class Recording {
   }
 }
 
-function pagesOf(file: Buffer): Buffer[] {
-  const pages: Buffer[] = [];
-  for (let offset = 0; offset < file.length; offset += PAGE) {
-    const page = Buffer.alloc(PAGE);
-    file.copy(page, 0, offset, offset + PAGE);
-    pages.push(page);
-  }
-  return pages;
+const pageCount = (file: Buffer): number => Math.ceil(file.length / PAGE);
+
+/** Copies a page: of a version of the file nearly all are those of the one before, and are not kept again. */
+function pageOf(file: Buffer, page: number): Buffer {
+  const copy = Buffer.alloc(PAGE);
+  file.copy(copy, 0, page * PAGE, (page + 1) * PAGE);
+  return copy;
+}
+
+const pagesOf = (file: Buffer): Buffer[] => Array.from({ length: pageCount(file) }, (_, page) => pageOf(file, page));
+
+function isSamePage(file: Buffer, before: Buffer, page: number): boolean {
+  const [from, to] = [page * PAGE, Math.min((page + 1) * PAGE, file.length)];
+  return to <= before.length && file.compare(before, from, to, from, to) === 0;
 }
 
 function unwritten(page: number, stale: Buffer | undefined, random: () => number): Buffer {
