@@ -5,10 +5,12 @@ import { storeCommands } from '../adapters/commands.ts';
 import { readFileSync } from '../base/disk.ts';
 import { isError } from '../base/errors.ts';
 import { checkedJson, object, text } from '../base/json.ts';
+import { Found } from '../terminal/output.ts';
 import { parserError, printError } from '../terminal/print.ts';
 import { refuseEmptyWords } from '../terminal/words.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addHandlers } from './handlers.ts';
+import { addRehearse } from './rehearse.ts';
 import { addReplay } from './replay.ts';
 import { addStatus } from './status.ts';
 import { addTopics } from './topics.ts';
@@ -27,7 +29,7 @@ export function makeProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')
     .exitOverride();
-  const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay];
+  const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay, addRehearse];
   for (const add of [...storeCommands.map((store) => store.add), ...groups]) add(program);
   refuseEmptyWords(program);
   return program;
@@ -39,7 +41,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     await makeProgram().parseAsync(argv);
     return 0;
   } catch (error) {
-    if (!(error instanceof CommanderError)) tell(error); // that one has said what there is to say
+    if (!(error instanceof CommanderError || error instanceof Found)) tell(error); // these have said what there is to say
     return exitCodeOf(error);
   }
 }

@@ -5,17 +5,21 @@ import { AGGREGATE_TYPE_BYTES_LIMIT, AGGREGATE_TYPES_LIMIT } from '../base/name-
 import { checkModule } from '../base/user-module.ts';
 import type { AnyAggregate } from './aggregate.ts';
 
-/** @throws InvalidOptions */
-export function checkAggregates(aggregates: unknown, moduleRoots: readonly string[] | undefined): void {
+/** `list`: what the option is called. @throws InvalidOptions */
+export function checkAggregates(
+  aggregates: unknown,
+  moduleRoots: readonly string[] | undefined,
+  list: string = 'aggregates',
+): void {
   if (!Array.isArray(aggregates) || aggregates.length === 0) {
-    invalid('aggregates', aggregates, 'must be a list of one aggregate at least');
+    invalid(list, aggregates, 'must be a list of one aggregate at least');
   }
   if (aggregates.length > AGGREGATE_TYPES_LIMIT) {
-    invalid('aggregates', aggregates.length, `must be ${AGGREGATE_TYPES_LIMIT} at most`);
+    invalid(list, aggregates.length, `must be ${AGGREGATE_TYPES_LIMIT} at most`);
   }
   const names = new Set<string>();
   for (const [i, aggregate] of (aggregates as (AnyAggregate | undefined)[]).entries()) {
-    const option = `aggregates[${i}]`;
+    const option = `${list}[${i}]`;
     if (aggregate === undefined) {
       invalid(option, aggregate, 'is undefined: do two modules import each other, or is an export misspelt?');
     }
@@ -28,9 +32,9 @@ export function checkAggregates(aggregates: unknown, moduleRoots: readonly strin
     }
     const { name } = aggregate;
     const fault = nameFault(name, AGGREGATE_TYPE_BYTES_LIMIT);
-    if (fault !== undefined) invalid('aggregates', name, fault);
-    checkModule(`aggregates.${name}.module`, aggregate.module, moduleRoots);
-    if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
+    if (fault !== undefined) invalid(list, name, fault);
+    checkModule(`${list}.${name}.module`, aggregate.module, moduleRoots);
+    if (names.has(name)) invalid(list, name, 'two aggregates have this name');
     names.add(name);
   }
 }

@@ -12,7 +12,7 @@ import { TrunklineError } from '../base/errors.ts';
 import { importUserModule } from '../base/user-module.ts';
 import type { Sink } from '../log/sink.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import type { EventArchive, PagedStore, RefusedEvent, RemoteReader, TransactionAppend } from './store.ts';
+import type { EventArchive, FrameArchive, PagedStore, RefusedEvent, RemoteReader, TransactionAppend } from './store.ts';
 
 /** A store as threads get it; survives structured cloning. */
 export interface StoreDescription {
@@ -63,7 +63,7 @@ interface StoreSinkParts {
 }
 
 /** What the host thread reads. */
-export interface StoreArchive extends EventArchive {
+export interface StoreArchive extends EventArchive, FrameArchive {
   /** Resolves when the store is there and can be read. @throws StoreUnavailable, and those of its schema */
   check(): Promise<void>;
   /** How the store contradicts that an aggregate was at this version when the log was at `position`; undefined: it does not. */

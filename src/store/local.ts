@@ -6,7 +6,7 @@
 
 import type { Batch, Sink } from '../log/sink.ts';
 import type { ControlBlockWriter } from '../shared/control-block.ts';
-import type { EventArchive, Head, PagedStore, StoreReader } from './store.ts';
+import type { EventArchive, FrameArchive, Head, PagedStore, StoreReader } from './store.ts';
 
 /** The local store as threads get it; survives structured cloning. */
 export interface LocalDescription {
@@ -39,7 +39,7 @@ export interface LocalReader extends StoreReader {
 }
 
 /** What the host thread reads. */
-export interface LocalArchive extends EventArchive, PagedStore {
+export interface LocalArchive extends EventArchive, FrameArchive, PagedStore {
   /** As in {@link LocalReader}. */
   readonly since: number;
   /** Sees the newest commit; undefined: no such aggregate, or in a memory one that another log has written. */

@@ -172,6 +172,23 @@ export interface EventArchive {
   heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }>;
 }
 
+/** A stretch of one aggregate's events as they are stored, in version order: what a shard would fold. */
+export interface FramePage {
+  /** Valid until the next page is asked for. */
+  readonly frames: Buffer;
+  readonly count: number;
+  /** Of each event its log position; 0: it has come by no log. */
+  readonly positions: readonly number[];
+  /** Nothing follows. */
+  readonly isLast: boolean;
+}
+
+/** A store whose aggregates can be folded one by one, whatever definitions say. */
+export interface FrameArchive extends Pick<EventArchive, 'head' | 'heads'> {
+  /** An aggregate's events from this version on; none: it has no more. @throws EventUnreadable */
+  framesFrom(type: string, id: string, version: number): Promise<FramePage>;
+}
+
 /** A connection of the user's own, with a transaction of the user's own open on it: a client of `pg`, or one like it. */
 export interface TransactionClient {
   /** As the `pg` client's own. */

@@ -14,3 +14,6 @@ export function output({ json }: OutputOptions, value: unknown, lines: () => rea
   if (json) printJson(value);
   else printLines(lines());
 }
+
+/** What a command has found, and printed, ends it with exit code 1: no error, and nothing more to say. */
+export class Found extends Error {}

@@ -18,6 +18,8 @@ export interface StoreCommands {
 
 /** A store that the command line names. Nothing is connected before it is asked. */
 export interface NamedStore {
+  /** Its options, whatever log it holds. */
+  readonly options: StoreOptions;
   /**
    * Its options, once it is known to hold this log. `whose` follows the log's name in the error.
    * @throws StoreUnsuitable: it does not hold the log; StoreUnavailable, StoreSchemaMissing

@@ -45,6 +45,13 @@ export function seconds(text: string): number {
   throw new InvalidArgumentError('It must be a number of seconds, 0 or more.');
 }
 
+/** A part of all: above 0 and up to 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (/^(0?\.\d+|1(\.0+)?)$/.test(text) && value > 0) return value;
+  throw new InvalidArgumentError('It must be a share above 0 and up to 1, as 0.05.');
+}
+
 /** ISO 8601: a day (UTC), or a time with its zone. */
 export function time(text: string): string {
   const shape = /^(\d{4}-\d{2}-\d{2})(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2}))?$/.exec(text);

@@ -42,10 +42,17 @@ const words: Record<string, { good: string; bad: string[] }> = {
   },
   '--until': { good: '2026-01-02T00:00:00Z', bad: ['tomorrow', '2026', '2026-1-1', '2025-02-29'] },
   '--from': { good: '1', bad: ['0', '-5', 'x', '1.5', '0x1'] },
+  '--old': { good: './none.ts', bad: [] },
+  '--new': { good: './none.ts', bad: [] },
+  '--ignore': { good: 'order:totals', bad: [] },
+  '--sample': { good: '0.1', bad: ['0', '2', '1.5', 'x', '-0.1', '5%', '1e-3'] },
   '--rate': { good: '100', bad: ['0', 'x', '-1'] },
 };
 /** The same name, another thing. */
-const elsewhere: Record<string, string[]> = { 'replay --to': ['0', 'x', '-1'] };
+const elsewhere: Record<string, string[]> = {
+  'replay --to': ['0', 'x', '-1'],
+  'rehearse --from': ['order', '/o-1', 'order/'],
+};
 
 async function run(argv: string[]): Promise<{ exitCode: number; text: string }> {
   const program = makeProgram();

@@ -9,6 +9,7 @@ import { foldTo } from '../../../src/store/fold.ts';
 import { eventsOfType, filterOf, storeQueryFields } from '../../../src/store/query.ts';
 import {
   type AsOf,
+  type FramePage,
   type Head,
   nameOf,
   type PagedStore,
@@ -71,6 +72,12 @@ export class InMemoryArchive implements StoreArchive {
     const events = this.holder.head(nameOf(aggregate), id)?.events ?? [];
     const first = Math.max(0, version - 1);
     return events.slice(first, limit === undefined ? undefined : first + limit).map(decoded);
+  }
+
+  async framesFrom(type: string, id: string, version: number): Promise<FramePage> {
+    const events = (this.holder.head(type, id)?.events ?? []).slice(Math.max(0, version - 1));
+    const frames = Buffer.concat(events.map(({ frame }) => Buffer.concat([frame, Buffer.alloc(-frame.length & 7)])));
+    return { frames, count: events.length, positions: events.map(({ position }) => position), isLast: true };
   }
 
   getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {

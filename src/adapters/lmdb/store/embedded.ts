@@ -11,6 +11,7 @@ import type { LocalArchive } from '../../../store/local.ts';
 import { eventsOfType, filterOf, storeQueryFields } from '../../../store/query.ts';
 import {
   type AsOf,
+  type FramePage,
   type Head,
   nameOf,
   type QuarantinedEvent,
@@ -86,6 +87,18 @@ export class EmbeddedStore implements LocalArchive {
 
   getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
     return eventsOfType(this, type, query, eventsPerPage);
+  }
+
+  /** All of them at once, as a load takes them. */
+  async framesFrom(type: string, id: string, version: number): Promise<FramePage> {
+    return this.reader.fresh(() => {
+      const head = this.reader.record(type, id);
+      if (head === undefined) return nothing;
+      const { chain } = this.reader;
+      const positions: number[] = [];
+      chain.read(head, Math.max(0, version - 1), head.version, positions);
+      return { frames: chain.frames, count: chain.count, positions: positions.reverse(), isLast: true };
+    });
   }
 
   async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
@@ -165,5 +178,6 @@ export class EmbeddedStore implements LocalArchive {
   }
 }
 
+const nothing: FramePage = { frames: Buffer.alloc(0), count: 0, positions: [], isLast: true };
 const headsPerPage = 1000;
 const eventsPerPage = 1000;

@@ -1,5 +1,6 @@
 // What PostgreSQL adds to the command line.
 
+import type { StoreOptions } from '../../../store/adapter.ts';
 import type { NamedStore, StoreCommands } from '../../../terminal/store-commands.ts';
 import { checkKnowsLog } from '../schema/known-log.ts';
 import { postgres } from '../session/postgres.ts';
@@ -31,9 +32,13 @@ export const postgresCommands: StoreCommands = {
 
 function storeAt(connection: ConnectionOptions): NamedStore {
   const { schema } = connection;
+  const optionsOf = (): StoreOptions => postgres({ connectionString: connectionOf(connection), schema });
   return {
+    get options() {
+      return optionsOf();
+    },
     async holding(logId, whose) {
-      const options = postgres({ connectionString: connectionOf(connection), schema });
+      const options = optionsOf();
       await connected(connection, (client) => checkKnowsLog(client, schema, logId, whose));
       return options;
     },

@@ -12,6 +12,7 @@ import { foldTo } from '../../../store/fold.ts';
 import { eventsOfType, filterOf, storeQueryFields } from '../../../store/query.ts';
 import {
   type AsOf,
+  type FramePage,
   type Head,
   nameOf,
   type PagedStore,
@@ -267,6 +268,16 @@ export class PostgresArchive implements StoreArchive {
       next = events.at(-1)!.version + 1;
     }
     return events;
+  }
+
+  async framesFrom(type: string, id: string, version: number): Promise<FramePage> {
+    const [head] = await this.select(boundsStatement(this.schema), { type, id });
+    if (head === undefined) return { frames: Buffer.alloc(0), count: 0, positions: [], isLast: true };
+    const from = eventsFrom(this.schema, { type, id }, version, head);
+    const { page, isLast } = await this.copyPage((most) => limited(from, most), eventsPerPage);
+    refuseUnreadable(page);
+    const { frames, count, positions } = page;
+    return { frames, count, positions, isLast };
   }
 
   /**

@@ -1,0 +1,39 @@
+// Which old definition stands beside which new one. The only place that pairs them by name.
+
+import { invalid } from '../base/checks.ts';
+import { compareKeys } from '../base/key-order.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import { checkAggregates } from '../model/aggregates-option.ts';
+
+/** One aggregate type, as two releases define it. */
+export interface Pair {
+  /** The name that its events are stored by. */
+  readonly name: string;
+  readonly old: AnyAggregate;
+  readonly new: AnyAggregate;
+}
+
+export interface Pairs {
+  /** By name. */
+  readonly pairs: readonly Pair[];
+  /** Names of the old release alone, and of the new one alone. */
+  readonly onlyOld: readonly string[];
+  readonly onlyNew: readonly string[];
+}
+
+/** @throws InvalidOptions: a list is none of definitions, or the two have no name in common */
+export function pairsOf(old: readonly AnyAggregate[], now: readonly AnyAggregate[]): Pairs {
+  checkAggregates(old, undefined, 'old');
+  checkAggregates(now, undefined, 'new');
+  const news = new Map(now.map((definition) => [definition.name as string, definition]));
+  const pairs = old.flatMap((definition): Pair[] => {
+    const { name } = definition;
+    const successor = news.get(name);
+    return successor === undefined ? [] : [{ name, old: definition, new: successor }];
+  });
+  if (pairs.length === 0) invalid('new', undefined, 'has no aggregate of a name that is in `old`');
+  const paired = new Set(pairs.map(({ name }) => name));
+  const alone = (definitions: readonly AnyAggregate[]): string[] =>
+    definitions.map(({ name }): string => name).filter((name) => !paired.has(name));
+  return { pairs: pairs.sort((a, b) => compareKeys(a.name, b.name)), onlyOld: alone(old), onlyNew: alone(now) };
+}

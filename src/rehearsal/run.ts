@@ -1,0 +1,143 @@
+// Every aggregate's history under both releases, one aggregate at a time: by type, then in the order of their ids.
+//
+// One at a time, since memory is bounded then by the longest history, as for a load, and since an aggregate that a side fails on
+// stops itself alone. The store's order of events would need the states of all aggregates at once.
+
+import { crc32 } from 'node:zlib';
+import { invalid } from '../base/checks.ts';
+import { performance, yieldToLoop } from '../base/clock.ts';
+import { compareKeys } from '../base/key-order.ts';
+import type { FrameArchive } from '../store/store.ts';
+import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from './contract.ts';
+import { type History, openHistory } from './history.ts';
+import { ComparedAggregate, type StoredAggregate, type TimeSpan, type Verdict } from './one-aggregate.ts';
+import { checkOptions } from './options.ts';
+import { type Pair, type Pairs, pairsOf } from './pairs.ts';
+import { IgnoredPlaces } from './paths.ts';
+
+const turnMs = 20;
+const progressMs = 1_000;
+const differencesMost = 20;
+
+type Wanted = Omit<RehearsalOptions, 'old' | 'new' | 'dataDir' | 'store'>;
+
+/** See `rehearse` (rehearse.ts). */
+export async function runRehearsal(given: RehearsalOptions): Promise<Rehearsal> {
+  const options = checkOptions(given);
+  const pairs = pairsOf(options.old, options.new);
+  const { aggregateType: type } = options;
+  if (type !== undefined && !pairs.pairs.some(({ name }) => name === type)) {
+    invalid('aggregateType', type, 'is no aggregate that both `old` and `new` have');
+  }
+  const history = await openHistory(options);
+  try {
+    return await new Run(history, pairs, options).all();
+  } finally {
+    await history.close();
+  }
+}
+
+class Run {
+  private readonly history: FrameArchive;
+  private readonly sides: Pairs;
+  private readonly wanted: Wanted;
+  private readonly span: TimeSpan;
+  private readonly ignored: IgnoredPlaces;
+  private readonly differences: RehearsalDifference[] = [];
+  private aggregateCount = 0;
+  private eventCount = 0;
+  private readonly counts = { different: 0, ignored: 0, failedAlike: 0, incomplete: 0 };
+  private readonly began = performance.now();
+  private turnEnds = this.began + turnMs;
+  private progressAt = this.began + progressMs;
+
+  constructor(history: History, sides: Pairs, wanted: Wanted) {
+    this.history = history;
+    this.sides = sides;
+    this.wanted = wanted;
+    const { since, until, ignore = [] } = wanted;
+    this.span = {
+      since: since?.getTime() ?? Number.NEGATIVE_INFINITY,
+      until: until?.getTime() ?? Number.POSITIVE_INFINITY,
+    };
+    this.ignored = new IgnoredPlaces(
+      ignore,
+      sides.pairs.map(({ name }) => name),
+    );
+  }
+
+  async all(): Promise<Rehearsal> {
+    const { from, signal, aggregateType: type } = this.wanted;
+    const { pairs, onlyOld, onlyNew } = this.sides;
+    let next: Rehearsal['next'];
+    for (const pair of pairs) {
+      if (type !== undefined && pair.name !== type) continue;
+      if (from !== undefined && compareKeys(pair.name, from.aggregateType) < 0) continue;
+      for await (const stored of this.aggregatesOf(pair)) {
+        if (signal?.aborted) {
+          next = { aggregateType: pair.name, aggregateId: stored.id };
+          break;
+        }
+        await this.compare(pair, stored);
+        if (performance.now() >= this.turnEnds) await this.letOthersRun();
+      }
+      if (next !== undefined) break;
+    }
+    return { ...this.progress, differences: this.differences, onlyOld, onlyNew, next };
+  }
+
+  private async *aggregatesOf({ name }: Pair): AsyncGenerator<StoredAggregate> {
+    const { aggregateId: id, from, sample = 1 } = this.wanted;
+    if (id !== undefined) {
+      const head = await this.history.head(name, id);
+      if (head !== undefined) yield { id, ...head };
+      return;
+    }
+    const first = from?.aggregateType === name ? from.aggregateId : '';
+    for await (const head of this.history.heads(name)) {
+      if (first !== '' && compareKeys(head.id, first) < 0) continue;
+      if (sample < 1 && crc32(`${name}/${head.id}`) >= sample * 2 ** 32) continue;
+      yield head;
+    }
+  }
+
+  private async compare(pair: Pair, stored: StoredAggregate): Promise<void> {
+    const { counts, differences } = this;
+    const aggregate = new ComparedAggregate(this.history, pair, stored, this.span, (place) =>
+      this.ignored.has(pair.name, place),
+    );
+    const verdict = await aggregate.judge();
+    if (verdict === 'outside') return;
+    this.aggregateCount++;
+    this.eventCount += aggregate.events;
+    const field = fieldOf[verdict];
+    if (field !== undefined) counts[field]++;
+    if (verdict === 'different' && differences.length < (this.wanted.limit ?? differencesMost)) {
+      differences.push(await aggregate.describe());
+    }
+  }
+
+  /** The process has other work, too, and a signal comes in a turn of its own. */
+  private async letOthersRun(): Promise<void> {
+    await yieldToLoop();
+    const now = performance.now();
+    this.turnEnds = now + turnMs;
+    if (now < this.progressAt) return;
+    this.progressAt = now + progressMs;
+    this.wanted.onProgress?.(this.progress);
+  }
+
+  private get progress(): RehearsalCounts {
+    const { aggregateCount: aggregates, eventCount: events } = this;
+    return { aggregates, events, ...this.counts, seconds: (performance.now() - this.began) / 1000 };
+  }
+}
+
+const fieldOf: Readonly<Record<Verdict, 'different' | 'ignored' | 'failedAlike' | 'incomplete' | undefined>> = {
+  same: undefined,
+  outside: undefined,
+  different: 'different',
+  ignored: 'ignored',
+  'failed alike': 'failedAlike',
+  incomplete: 'incomplete',
+};

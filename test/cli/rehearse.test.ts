@@ -1,0 +1,171 @@
+// `trunkline rehearse` as a user runs it: what it prints, and how it ends.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text as streamText } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRuntime, postgres } from '../../src/index.ts';
+import { migratedDatabase } from '../postgres.ts';
+import { Basket, Order } from '../rehearsal/orders.ts';
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const module = (name: string): string => fileURLToPath(new URL(`../rehearsal/${name}.ts`, import.meta.url));
+const old = module('orders');
+const rounded = module('orders-rounded');
+let folder: string;
+let dataDir: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'trunkline-rehearse-'));
+  dataDir = join(folder, 'data');
+  await using runtime = await createRuntime({ logger: false, dataDir, shards: 1, aggregates: [Order, Basket] });
+  await fill(runtime);
+}, 60_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function fill(runtime: Awaited<ReturnType<typeof createRuntime>>): Promise<void> {
+  for (const id of ['o-1', 'o-2\u001b[2J']) {
+    await runtime.ref(Order, id).add('shoe', 5_000);
+    await runtime.ref(Order, id).discount(250);
+  }
+  await runtime.ref(Order, 'o-3').with({ ack: 'stored' }).add('lace', 150);
+}
+
+const words = (now: string, ...more: string[]): string[] => ['--old', old, '--new', now, ...more];
+const here = (now: string, ...more: string[]): string[] => words(now, '--data-dir', dataDir, ...more);
+
+function run(given: string[]): { status: number | null; stdout: string; stderr: string } {
+  const { TRUNKLINE_POSTGRES: _, TRUNKLINE_DATA_DIR: __, ...env } = process.env;
+  const program = ['--conditions=trunkline-source', main, 'rehearse', ...given];
+  const { status, stdout, stderr } = spawnSync(process.execPath, program, { env, encoding: 'utf8', timeout: 60_000 });
+  return { status, stdout, stderr };
+}
+
+describe('in a data directory', () => {
+  test('the same code: exit code 0', () => {
+    const { status, stdout, stderr } = run(here(old));
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^5 events of 3 aggregates, 0 differ; [\d,]+ events\/s\n$/);
+  });
+
+  test('other code: the differences, what moves the cursor written out, and exit code 1', () => {
+    const { status, stdout, stderr } = run(here(rounded));
+    expect([status, stderr]).toEqual([1, '']);
+    expect(stdout).toMatch(
+      /^order\/o-1 at version 2 \(Discounted, position \d+\): states differ from here on\n {2}cents: 4750 → 4800\norder\/o-2\\u001b\[2J at version 2 /,
+    );
+    expect(stdout).toMatch(/\n5 events of 3 aggregates, 2 differ; [^\n]*\nbasket is in --old alone: not compared\n$/);
+  });
+
+  test('as JSON', () => {
+    const { status, stdout } = run(here(rounded, '--json', '--limit', '1'));
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ aggregates: 3, events: 5, different: 2, onlyOld: ['basket'], onlyNew: [] },
+      differences: [{ aggregateId: 'o-1', version: 2, changes: [{ path: 'cents', old: '4750', new: '4800' }] }],
+    });
+  });
+
+  test('differences that are meant: exit code 0', () => {
+    const { status, stdout } = run(here(rounded, '--ignore', 'order:lines', '--ignore', 'order:cents'));
+    expect(status).toBe(0);
+    expect(stdout).toContain('\n2 differ in ignored places only\n');
+  });
+
+  test('some of them: by id, from one on, and all the rest counted', () => {
+    expect(run(here(rounded, '--aggregate', 'order', '--id', 'o-3')).status).toBe(0);
+    expect(run(here(rounded, '--from', 'order/o-2')).stdout).toMatch(/^order\/o-2.*\n.*\n3 events of 2 aggregates, 1 /);
+    expect(run(here(rounded, '--limit', '1')).stdout).toContain('\n1 more differ; --limit describes more of them\n');
+    expect(run(here(rounded, '--until', '2020-01-01')).stdout).toMatch(/^0 events of 0 aggregates, 0 differ/);
+  });
+
+  test('a release that cannot read it, and the two the wrong way round', () => {
+    const forgotten = join(folder, 'forgotten.ts');
+    const text = `
+      import { Order } from ${JSON.stringify(old)};
+      const { name, ...rest } = Order;
+      const { Discounted: _, ...events } = Order.events;
+      const { Discounted: __, ...evolve } = Order.evolve;
+      export const Fewer = { name, ...rest, events, evolve };`;
+    writeFileSync(forgotten, text);
+    const fails = run(here(forgotten));
+    expect(fails.status).toBe(1);
+    expect(fails.stdout).toContain(": fails\n  --new fails: UnknownEventType: 'order' has no event 'Discounted'");
+    expect(fails.stdout).not.toContain('swapped');
+    const swapped = run(['--old', forgotten, '--new', old, '--data-dir', dataDir]);
+    expect(swapped.status).toBe(1);
+    expect(swapped.stdout).toContain('\n--old fails where --new does not: are the two swapped?\n');
+  });
+});
+
+test('an interrupt ends it with what was found', { timeout: 60_000 }, async () => {
+  const interrupting = join(folder, 'interrupting.ts');
+  // Its first reducer sends the signal, as a terminal does, and waits until the process has it to handle.
+  const text = `
+    import { Order } from ${JSON.stringify(old)};
+    const { name, ...rest } = Order;
+    const LineAdded = (...all) => {
+      process.kill(process.pid, 'SIGINT');
+      const end = performance.now() + 100; // longer than a turn
+      while (performance.now() < end);
+      return Order.evolve.LineAdded(...all);
+    };
+    export const Interrupting = { name, ...rest, evolve: { ...Order.evolve, LineAdded } };`;
+  writeFileSync(interrupting, text);
+  const program = ['--conditions=trunkline-source', main, 'rehearse', ...here(interrupting)];
+  const child = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [stdout, [status]] = await Promise.all([streamText(child.stdout), once(child, 'exit')]);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/\nended early; go on by --from order\/o-[23]/);
+});
+
+describe('what is refused', () => {
+  test.each<[string, string[], number, RegExp]>([
+    ['no place', words(old), 2, /^error: give --data-dir, or --postgres\n/],
+    ['no modules', ['--data-dir', '/nowhere'], 2, /^error: required option '--old <module>' not specified/],
+    [
+      'no such module',
+      ['--old', './none.ts', '--new', old, '--data-dir', 'HERE'],
+      1,
+      /^trunkline: \.\/none\.ts cannot/,
+    ],
+    [
+      'a module without aggregates',
+      words(main.replace('main', 'stores'), '--data-dir', 'HERE'),
+      1,
+      /exports no aggregate/,
+    ],
+    ['no data directory', words(old, '--data-dir', '/nowhere'), 1, /^trunkline: \/nowhere is not a data directory/],
+    ['an id alone', words(old, '--data-dir', '/nowhere', '--id', 'o-1'), 2, /^error: --id needs --aggregate/],
+  ])('%s', (_, given, status, stderr) => {
+    expect(run(given.map((word) => word.replace('HERE', dataDir)))).toMatchObject({
+      status,
+      stderr: expect.stringMatching(stderr),
+      stdout: '',
+    });
+  });
+});
+
+test('in PostgreSQL: with the directory that names it, or alone', { timeout: 120_000 }, async () => {
+  const connectionString = await migratedDatabase();
+  const elsewhere = join(folder, 'elsewhere');
+  {
+    const store = postgres({ connectionString });
+    await using runtime = await createRuntime({
+      ...{ logger: false, dataDir: elsewhere, shards: 1, store },
+      aggregates: [Order, Basket],
+    });
+    await fill(runtime);
+  }
+  for (const place of [[], ['--data-dir', elsewhere]]) {
+    const { status, stdout } = run(words(rounded, ...place, '--postgres', connectionString));
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^order\/o-1 at version 2 \(Discounted, position \d+\): states differ from here on\n/);
+    expect(stdout).toMatch(/\n5 events of 3 aggregates, 2 differ;/);
+  }
+  const missing = run(words(old, '--data-dir', elsewhere));
+  expect(missing).toMatchObject({ status: 2, stderr: expect.stringContaining('--postgres: is missing') });
+});

@@ -1,0 +1,237 @@
+// New code on old history: what a rehearsal finds, in the store of a data directory.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createRuntime } from '../../src/index.ts';
+import { type AnyAggregate, defineAggregate } from '../../src/model/aggregate.ts';
+import { event, versions } from '../../src/model/event-spec.ts';
+import { type Rehearsal, type RehearsalOptions, rehearse } from '../../src/testing.ts';
+import { errorOf } from '../runtime/scratch.ts';
+import { Basket, Order, type OrderState } from './orders.ts';
+import { Order as Rounded } from './orders-rounded.ts';
+
+let folder: string;
+let dataDir: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'trunkline-rehearsal-'));
+  dataDir = join(folder, 'data');
+  await using runtime = await createRuntime({ logger: false, dataDir, shards: 1, aggregates: [Order, Basket] });
+  for (let i = 1; i <= 30; i++) {
+    const order = runtime.ref(Order, `o-${String(i).padStart(2, '0')}`);
+    await order.add('shoe', 5_000);
+    if (i % 10 === 0) await order.discount(250);
+    if (i % 10 === 5) await order.discount(300);
+    await order.note('left at the door');
+    await order.add('lace', 150);
+  }
+  await runtime.ref(Basket, 'b-1').fill(3);
+}, 60_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const events = 30 * 3 + 6;
+
+const compared = (now: AnyAggregate, options: Partial<RehearsalOptions> = {}): Promise<Rehearsal> =>
+  rehearse({ dataDir, old: [Order], new: [now], ...options });
+
+/** The release to come, where it differs. */
+const changed = (difference: object): AnyAggregate =>
+  defineAggregate(name, { ...definition, module: import.meta.url, ...difference });
+const { name, ...definition }: AnyAggregate = Order;
+
+const evolving = (evolve: object): AnyAggregate => changed({ evolve: { ...Order.evolve, ...evolve } });
+
+test('the same code: no difference', async () => {
+  expect(await rehearse({ dataDir, old: [Order, Basket], new: [evolving({}), Basket] })).toMatchObject({
+    ...{ aggregates: 31, events: events + 1, different: 0, ignored: 0, failedAlike: 0, incomplete: 0 },
+    ...{ differences: [], onlyOld: [], onlyNew: [], next: undefined },
+  });
+});
+
+test('another reducer: where the states differ, and since which event', async () => {
+  const { different, differences } = await compared(Rounded);
+  expect(different).toBe(3); // 3.00 is a whole number of euros
+  expect(differences.map(({ aggregateId }) => aggregateId)).toEqual(['o-10', 'o-20', 'o-30']);
+  expect(differences[0]).toEqual({
+    ...{ aggregateType: 'order', aggregateId: 'o-10', version: 2, position: expect.any(Number) },
+    ...{ eventType: 'Discounted', oldFailure: undefined, newFailure: undefined },
+    changes: [{ path: 'cents', old: '4900', new: '4950' }],
+    changeCount: 1,
+  });
+  expect(differences[0]!.position).toBeGreaterThan(1);
+});
+
+test('a first state that differs shows at the first event', async () => {
+  const { differences } = await compared(changed({ state: () => ({ ...Order.state(), notes: 1 }) }), { limit: 1 });
+  expect(differences).toMatchObject([{ version: 1, eventType: 'LineAdded', changes: [{ path: 'notes' }] }]);
+});
+
+describe('a side that fails stops that aggregate alone', () => {
+  test('an upcaster that throws', async () => {
+    const evolved = changed({
+      events: {
+        ...Order.events,
+        Discounted: versions<{ cents: number }>().next<{ euros: number }>(({ cents }) => {
+          if (cents % 100 !== 0) throw new RangeError('not a whole number');
+          return { euros: cents / 100 };
+        }),
+      },
+      evolve: {
+        ...Order.evolve,
+        Discounted: (state: OrderState, { euros }: { euros: number }) => ({
+          ...state,
+          cents: state.cents - euros * 100,
+        }),
+      },
+    });
+    const { aggregates, different, differences } = await compared(evolved);
+    expect([aggregates, different]).toEqual([30, 3]);
+    expect(differences[1]).toMatchObject({
+      ...{ aggregateId: 'o-20', version: 2, eventType: 'Discounted', changes: [], changeCount: 0 },
+      oldFailure: undefined,
+      newFailure: { code: 'UpcastFailed', message: expect.stringContaining('not a whole number') },
+    });
+    // UpcastFailed knows the place as well.
+    expect(differences[1]!.newFailure!.message).toContain(`position ${differences[1]!.position}`);
+  });
+
+  test('a reducer that throws, and an event type that was forgotten', async () => {
+    const { Discounted: _, ...events } = Order.events;
+    const { Discounted: __, ...evolve } = Order.evolve;
+    const forgotten = await compared(changed({ events, evolve }));
+    expect(forgotten).toMatchObject({ different: 6, differences: { 0: { newFailure: { code: 'UnknownEventType' } } } });
+    const throwing = await compared(
+      evolving({
+        Noted: () => {
+          throw new TypeError('no notes');
+        },
+      }),
+    );
+    expect(throwing.different).toBe(30);
+    expect(throwing.differences[0]).toMatchObject({
+      ...{ version: 2, eventType: 'Noted', newFailure: { code: 'TypeError', message: 'no notes' } },
+    });
+    expect(throwing.differences).toHaveLength(20);
+  });
+
+  test('a first state that throws', async () => {
+    const state = (): never => {
+      throw new Error('not yet');
+    };
+    const { different, differences } = await compared(changed({ state }));
+    expect(different).toBe(30);
+    expect(differences[0]).toMatchObject({ version: 0, newFailure: { code: 'Error', message: 'not yet' } });
+  });
+
+  test('both sides, by the same kind of error: the new release changes nothing', async () => {
+    const { Discounted: _, ...events } = Order.events;
+    const { Discounted: __, ...evolve } = Order.evolve;
+    const old = changed({ events, evolve });
+    const now = changed({ events: { ...events, Other: event() }, evolve: { ...evolve, Other: (state: any) => state } });
+    const { different, failedAlike } = await rehearse({ dataDir, old: [old], new: [now] });
+    expect({ different, failedAlike }).toEqual({ different: 0, failedAlike: 6 });
+  });
+
+  test('swapped sides: it is the old one that fails', async () => {
+    const { Discounted: _, ...events } = Order.events;
+    const { Discounted: __, ...evolve } = Order.evolve;
+    const { differences } = await rehearse({ dataDir, old: [changed({ events, evolve })], new: [Order] });
+    expect(differences[0]).toMatchObject({ oldFailure: { code: 'UnknownEventType' }, newFailure: undefined });
+  });
+});
+
+test('a retired type: reducers pass over it', async () => {
+  const { Noted: _, ...events } = Order.events;
+  const { Noted: __, ...evolve } = Order.evolve;
+  const retired = changed({ events, evolve, retired: ['Noted'] });
+  const { different, differences } = await compared(retired);
+  expect(different).toBe(30);
+  expect(differences[0]).toMatchObject({
+    version: 2,
+    eventType: 'Noted',
+    changes: [{ path: 'notes', old: '1', new: '0' }],
+  });
+  expect(await compared(retired, { ignore: ['order:notes'] })).toMatchObject({ different: 0, ignored: 30 });
+});
+
+describe('which aggregates', () => {
+  test('one side alone: said, not compared', async () => {
+    const result = await rehearse({ dataDir, old: [Order, Basket], new: [Order, changedName('parcel')] });
+    expect(result).toMatchObject({ aggregates: 30, onlyOld: ['basket'], onlyNew: ['parcel'] });
+  });
+
+  test('by type, id, sample', async () => {
+    const both = { dataDir, old: [Order, Basket], new: [Rounded, Basket] };
+    expect(await rehearse({ ...both, aggregateType: 'basket' })).toMatchObject({ aggregates: 1, different: 0 });
+    expect(await rehearse({ ...both, aggregateType: 'order', aggregateId: 'o-20' })).toMatchObject({
+      aggregates: 1,
+      different: 1,
+    });
+    expect(await rehearse({ ...both, aggregateType: 'order', aggregateId: 'none' })).toMatchObject({ aggregates: 0 });
+    const { aggregates } = await compared(Rounded, { sample: 0.5 });
+    expect(aggregates).toBeGreaterThan(5);
+    expect(aggregates).toBeLessThan(25);
+    expect((await compared(Rounded, { sample: 0.5 })).aggregates).toBe(aggregates);
+    expect(await compared(Rounded, { sample: 1e-9 })).toMatchObject({ aggregates: 0 });
+  });
+
+  test('by time: of which an event is within, folded up to the end', async () => {
+    const [past, future] = [new Date(0), new Date(Date.now() + 60_000)];
+    expect(await compared(Rounded, { since: past, until: future })).toMatchObject({ aggregates: 30, different: 3 });
+    expect(await compared(Rounded, { since: future })).toMatchObject({ aggregates: 0, events: 0 });
+    expect(await compared(Rounded, { until: past })).toMatchObject({ aggregates: 0, events: 0 });
+  });
+
+  test('a signal ends it with what was found, and `from` goes on', async () => {
+    const ended = new AbortController();
+    let reads = 0;
+    // The reducer of the new side ends it, in the middle: between two aggregates it is seen.
+    const stopping = evolving({
+      LineAdded: (state: OrderState, data: never, ...rest: never[]) => {
+        if (++reads === 25) ended.abort();
+        return (Rounded.evolve.LineAdded as (...all: unknown[]) => unknown)(state, data, ...rest);
+      },
+      Discounted: Rounded.evolve.Discounted,
+    });
+    const first = await compared(stopping, { signal: ended.signal });
+    expect(first.next).toMatchObject({ aggregateType: 'order' });
+    expect(first.aggregates).toBeLessThan(30);
+    const second = await compared(Rounded, { from: first.next });
+    expect(second.next).toBeUndefined();
+    expect(first.aggregates + second.aggregates).toBe(30);
+    expect(first.different + second.different).toBe(3);
+  });
+});
+
+const changedName = (name: string): AnyAggregate => defineAggregate(name, { ...definition, module: import.meta.url });
+
+describe('what is refused', () => {
+  test.each<[string, Partial<RehearsalOptions>, string]>([
+    ['no definitions', { new: [] }, 'new'],
+    ['no name in common', { new: [Basket] }, 'new'],
+    ['no place', { dataDir: undefined }, 'store'],
+    ['a share above 1', { sample: 2 }, 'sample'],
+    ['an id without a type', { aggregateId: 'o-1' }, 'aggregateId'],
+    ['a type that is not there', { aggregateType: 'ordre' }, 'aggregateType'],
+    ['a pattern of a type that is not there', { ignore: ['ordre:cents'] }, 'ignore'],
+    ['a pattern without a path', { ignore: ['order:'] }, 'ignore'],
+    ['a misspelt option', { ignroe: [] } as never, 'rehearse.ignroe'],
+  ])('%s', async (_, options, option) => {
+    expect(await errorOf(compared(Order, options))).toMatchObject({ code: 'InvalidOptions', details: { option } });
+  });
+
+  test('a folder that is no data directory, or has no history yet', async () => {
+    expect(await errorOf(compared(Order, { dataDir: join(folder, 'none') }))).toMatchObject({
+      code: 'DataDirUnreadable',
+    });
+  });
+});
+
+test('a service that runs is not disturbed, in the same process either', async () => {
+  await using runtime = await createRuntime({ logger: false, dataDir, shards: 1, aggregates: [Order, Basket] });
+  await runtime.ref(Basket, 'b-2').with({ ack: 'stored' }).fill(1);
+  expect(await rehearse({ dataDir, old: [Basket], new: [Basket] })).toMatchObject({ aggregates: 2, events: 2 });
+  await runtime.ref(Basket, 'b-2').with({ ack: 'stored' }).fill(2);
+  expect((await runtime.state(Basket, 'b-2'))?.state).toEqual({ items: 2 });
+});
