@@ -126,7 +126,7 @@ test('heads of its own it makes, moves and deletes as before', async () => {
 test('events of actors, and of aggregates that a log writes, it cannot write', async () => {
   const event = (type: string, id: string): string => `insert into trunkline.domain_events
     (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
-    values (gen_random_uuid(), '${type}', '${id}', 4, 'Added', 1, now(), '{}')`;
+    values (gen_random_uuid(), '${type}', '${id}', 4, 'Added', 1, '2026-11-27', '{}')`;
   for (const role of [saver, writer]) {
     for (const [type, id] of [
       ['actor', 'one'],
@@ -141,12 +141,38 @@ test('events of actors, and of aggregates that a log writes, it cannot write', a
   expect(await as(mover, event('actor', 'one'))).toBe(1);
 });
 
+test('rows with a log, with a place in one, or with a time finer than those of logs it cannot write', async () => {
+  const row = (
+    of: string,
+    more: string,
+    values: string,
+    at = '2026-11-27',
+  ): string => `insert into trunkline.domain_events
+    (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data${more})
+    values (gen_random_uuid(), ${of}, 4, 'Added', 1, '${at}', '{}'${values})`;
+  for (const of of ["'actor', 'one'", "'order', 'of a log'", "'invoice', 'own'"]) {
+    for (const [more, values] of [
+      [', log_id', ", 'a log'"],
+      [', log_id, position', ", 'a log', 9"],
+      [', position', ', 9'],
+    ] as const) {
+      const message = expect.stringContaining(`role ${writer} may not write log_id or position of`);
+      expect(await as(writer, row(of, more, values))).toEqual({ code: '42501', message });
+      expect(await as(mover, row(of, more, values))).toBe(1);
+    }
+  }
+  const fine = row("'invoice', 'own'", '', '', '2026-11-27 20:00:00.123456');
+  const message = expect.stringContaining('whole number of milliseconds');
+  for (const role of [saver, writer]) expect(await as(role, fine)).toEqual({ code: '22023', message });
+  expect(await as(mover, fine)).toBe(1);
+});
+
 test('in the name of another role it writes none: by a row, or by a function that inserts one', async () => {
   for (const name of ['databaseRole', 'databaseLogin']) {
     const metadata = `'{"${name}": "${mover}"}'::jsonb`;
     const row = `insert into trunkline.domain_events
       (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata)
-      values (gen_random_uuid(), 'invoice', 'own', 2, 'Made', 1, now(), '{}', ${metadata})`;
+      values (gen_random_uuid(), 'invoice', 'own', 2, 'Made', 1, '2026-11-27', '{}', ${metadata})`;
     const one = `gen_random_uuid(), 'invoice', 'own', 'Made', 1, now(), '{}'::jsonb, ${metadata}, 1`;
     const several = `array[gen_random_uuid()], array['invoice'], array['own'], array['Made'], array[1], array[now()],
       array['{}'::jsonb], array[${metadata}], array[2]`;

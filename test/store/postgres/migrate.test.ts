@@ -58,6 +58,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000022-drawn-numbers.sql': '146acf1ce62992628ca324293be5da5e9b943b88442ceb4339c547a9fa87cec8',
   '000023-names-of-roles.sql': 'c705d13529b4e34e6d3a6e2cf2bffb027b69e321348be62f0f731c3bde8fb739',
   '000024-saving-by-execute.sql': '6d1918c38cd8166a1a5ba18bd83d9d78239825148ad1eeced9a8504bbeec6645',
+  '000025-what-savers-write.sql': 'e8b88cee62de22a65c64740fc6c471fd52b1dbe701ddf3c8a7717218f93e183d',
 };
 
 test('files that databases have applied are as they were', () => {

@@ -200,6 +200,59 @@ test('the right is that of the role in effect: code of a role without it gets no
   expect((await errorOf(owner.query(`select trunkline.append_event(${plain('as stranger')})`))).code).toBe('42501');
 });
 
+// PL/pgSQL keeps a simple expression for the transaction, with the server's look at its rights, as long as
+// the path stays (one with "$user" changes with the role).
+test('nor by a helper function that has saved for a role with the right in the same transaction', async () => {
+  const several = `array[gen_random_uuid()], array['invoice'], array[id], array['Made'], array[1], array[now()],
+    array['{}'::jsonb], null::jsonb[], null::int[]`;
+  const calls = {
+    one: `trunkline.save_event(${plain('x').replace("'x'", 'id')})`,
+    several: `(trunkline.save_events(${several}))[1]`,
+    appending: `trunkline.append_event(${plain('x').replace("'x'", 'id')})`,
+  };
+  const bodies = Object.entries(calls).flatMap(([name, call]) => [
+    [`${name}_returned`, `begin return ${call}; end`],
+    [`${name}_assigned`, `declare v int; begin v := ${call}; return v; end`],
+    [`${name}_asked`, `begin if ${call} > 0 then return 1; end if; return 0; end`],
+  ]);
+  const names = bodies.map(([name]) => name!);
+  await owner.query(
+    `create schema helpers; grant usage on schema helpers to public;
+     ${bodies.map(([name, body]) => `create function helpers.${name}(id text) returns int language plpgsql as $$ ${body} $$;`).join('\n')}
+     set session authorization ${stranger};
+     ${names.map((name) => `create function ${stranger}.${name}(id text) returns int language plpgsql security definer as 'begin return helpers.${name}(id); end';`).join('\n')}
+     reset session authorization`,
+  );
+  for (const name of names) {
+    await saving.query('begin; set local search_path = public');
+    for (let i = 0; i < 7; i++) expect((await saving.query(`select helpers.${name}('mine')`)).rowCount).toBe(1);
+    expect(await errorOf(saving.query(`select ${stranger}.${name}('theirs')`)), name).toMatchObject({ code: '42501' });
+    await saving.query('rollback');
+  }
+  await owner.query('drop schema helpers cascade');
+});
+
+test('arrays without an event, or of other lengths, are refused by what is wrong with them', async () => {
+  const arrays = (ids: string, types: string, expected: string): string =>
+    `(${ids}, ${types}, array['x'], array['Made'], array[1], array[now()], array['{}'::jsonb], null, ${expected})`;
+  const none = `('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`;
+  const [ids, types] = ['array[gen_random_uuid()]', "array['invoice']"];
+  for (const given of [
+    none,
+    arrays('null', types, 'null'),
+    arrays(ids, "array['invoice', 'invoice']", 'null'),
+    arrays(ids, types, 'array[1, 2]'),
+  ]) {
+    for (const name of ['save_events', 'append_events', 'write_events']) {
+      const client = name === 'write_events' ? owner : saving;
+      const error = await errorOf(client.query(`rollback; begin; select trunkline.${name}${given}`));
+      const message = expect.stringContaining('one event at least, with a place in each array for each');
+      expect(error, given).toMatchObject({ code: '22023', message });
+    }
+  }
+  await saving.query(`rollback; begin; select trunkline.save_events${arrays(ids, types, 'null')}`);
+});
+
 test('the rights of before go on, alone and beside execute; what is a log’s stays refused', async () => {
   for (const both of [false, true]) {
     if (both) await owner.query(`grant execute on function trunkline.save_event, trunkline.save_events to ${earlier}`);
@@ -220,13 +273,43 @@ test('the rights of before go on, alone and beside execute; what is a log’s st
   }
 });
 
-test('a session that is open while the schema is migrated goes on, by the rights that it has, and by execute from then on', async () => {
+test('rights on the functions stay where a migration makes them again', async () => {
   const connection = await freshDatabase();
+  await migratedBefore('000025', connection);
+  const client = new pg.Client({ connectionString: connection });
+  await client.connect();
+  const rights = async (): Promise<unknown> => {
+    const { rows } = await client.query(
+      `select p.proname, a.grantee::regrole::text, a.is_grantable from pg_proc p cross join aclexplode(p.proacl) a
+       where p.proname in ('save_event', 'save_events') and p.pronamespace = 'trunkline'::regnamespace order by 1, 2`,
+    );
+    return rows;
+  };
+  await client.query(
+    `${saverGrants(saver)}; grant usage on schema trunkline to ${earlier};
+     grant execute on function trunkline.save_event to ${earlier} with grant option;
+     set role ${earlier}; grant execute on function trunkline.save_event to ${stranger}; reset role`,
+  );
+  const before = await rights();
+  expect(before).toHaveLength(6); // the owner's own among them
+  await migrate({ connection });
+  expect(await rights()).toEqual(before);
+  await client.query(`drop owned by ${saver}, ${earlier}, ${stranger}`);
+  await client.end();
+});
+
+/** Migrations from that one on are left out. */
+async function migratedBefore(first: string, connection: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'trunkline-migrations-'));
   cpSync(fileURLToPath(new URL('../../../migrations', import.meta.url)), folder, { recursive: true });
-  for (const file of readdirSync(folder)) if (!(file < '000024')) rmSync(join(folder, file));
+  for (const file of readdirSync(folder)) if (!(file < first)) rmSync(join(folder, file));
   await migrate({ connection, folder });
   rmSync(folder, { recursive: true });
+}
+
+test('a session that is open while the schema is migrated goes on, by the rights that it has, and by execute from then on', async () => {
+  const connection = await freshDatabase();
+  await migratedBefore('000024', connection);
   const client = new pg.Client({ connectionString: connection });
   await client.connect();
   const save = async (): Promise<number> => {

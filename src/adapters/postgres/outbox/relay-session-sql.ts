@@ -21,8 +21,8 @@ interface OfLog {
 const eventOf = (schema: string): string =>
   `${schema}.domain_events d on d.id = o.id and d.occurred_at = o.occurred_at`;
 
-/** Milliseconds, with a fraction. */
-const timeOf = 'extract(epoch from d.occurred_at)::float8 * 1000';
+/** Milliseconds, as near as a fraction comes; a finer time, which earlier releases let in, rounded down. */
+const timeOf = "extract(epoch from pg_catalog.date_trunc('milliseconds', d.occurred_at))::float8 * 1000";
 
 export const raisedTypesStatement = (schema: string): Statement<{ most: number }, { type: string }> =>
   new Statement(

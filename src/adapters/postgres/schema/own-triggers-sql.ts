@@ -7,6 +7,8 @@
 // The server's functions stand with pg_catalog, which it does not print on our path. A migration that changes a trigger adds its
 // new form beside the old one: a schema is looked at before it is migrated, too.
 
+/** Of roles that may not move a log's checkpoint. */
+const notOfLogs = `(NOT pg_catalog.has_any_column_privilege(('@quoted.flush_checkpoints'::regclass)::oid, 'update'::text))`;
 const gateConditions = [
   '(new.log_id IS NULL)',
   '((new.schema_version < 1) OR (new.schema_version > 65535))',
@@ -17,15 +19,11 @@ const gateConditions = [
   `(pg_catalog.jsonb_typeof(new.metadata) <> 'object'::text)`,
   `((new."position" < 1) OR (new."position" > '9007199254740991'::bigint))`,
 ];
-/** Of roles that may not move a log's checkpoint. */
-const notOfLogs = `(NOT pg_catalog.has_any_column_privilege(('@quoted.flush_checkpoints'::regclass)::oid, 'update'::text))`;
 const notGiven = `(new.sequence > COALESCE(pg_catalog.pg_sequence_last_value('@quoted.domain_events_sequence'::regclass), (0)::bigint))`;
 const gatedColumns = 'aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata';
 
 const forms: Readonly<Record<string, readonly string[]>> = {
-  'domain_events.event_gate': [
-    `AFTER INSERT ON @home.domain_events FOR EACH ROW WHEN ((${gateConditions.join(' OR ')})) EXECUTE FUNCTION @home.check_event_row()`,
-  ],
+  'domain_events.event_gate': [gateIf(gateConditions), gateIf([...gateConditions, notOfLogs])],
   'domain_events.event_change_gate': [
     `AFTER UPDATE OF ${gatedColumns} ON @home.domain_events FOR EACH ROW EXECUTE FUNCTION @home.check_event_row()`,
   ],
@@ -43,6 +41,10 @@ const forms: Readonly<Record<string, readonly string[]>> = {
   'month_intake.step_1': [insteadOf('month_intake', 'name_caller')],
   'month_intake.step_2': [insteadOf('month_intake', 'make_partition_for_caller')],
 };
+
+function gateIf(conditions: readonly string[]): string {
+  return `AFTER INSERT ON @home.domain_events FOR EACH ROW WHEN ((${conditions.join(' OR ')})) EXECUTE FUNCTION @home.check_event_row()`;
+}
 
 function insteadOf(view: string, name: string): string {
   return `INSTEAD OF INSERT ON @home.${view} FOR EACH ROW EXECUTE FUNCTION @home.${name}()`;
