@@ -31,7 +31,13 @@ export interface Ended<Line> {
 
 export async function runChild<Line>(settings: ChildSettings<Line>): Promise<Ended<Line>> {
   const program = fileURLToPath(new URL(settings.program, import.meta.url));
-  const node = [process.execPath, '--conditions=trunkline-source', ...(settings.options ?? []), program];
+  const node = [
+    process.execPath,
+    '--conditions=trunkline-source',
+    '--min-semi-space-size=16',
+    ...(settings.options ?? []),
+    program,
+  ];
   const [command, ...words] = settings.injection ? [...straceWords(settings.injection), ...node] : node;
   // Its standard input ends when this process does: then it ends too.
   const child = spawn(command!, words, {

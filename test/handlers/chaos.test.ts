@@ -27,7 +27,15 @@ interface Told {
 
 async function runAndKill(given: readonly string[], seed: number, wanted: number, lines: number): Promise<Told[]> {
   const [dataDir, ...database] = given;
-  const args = ['--conditions=trunkline-source', service, dataDir!, String(seed), String(wanted), ...database];
+  const args = [
+    '--conditions=trunkline-source',
+    '--min-semi-space-size=16',
+    service,
+    dataDir!,
+    String(seed),
+    String(wanted),
+    ...database,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const told: Told[] = [];
   const exited = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));

@@ -24,7 +24,15 @@ const points: readonly (readonly [string, number])[] = [
 ];
 
 async function killAt(point: string, times: number, [dataDir, ...database]: readonly string[]): Promise<void> {
-  const args = ['--conditions=trunkline-source', service, dataDir!, point, String(times), ...database];
+  const args = [
+    '--conditions=trunkline-source',
+    '--min-semi-space-size=16',
+    service,
+    dataDir!,
+    point,
+    String(times),
+    ...database,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'inherit', 'inherit'], timeout: 60_000 });
   const [, signal] = await once(child, 'exit');
   expect([point, signal]).toEqual([point, 'SIGKILL']);
