@@ -13,17 +13,17 @@ export interface FlushThreadData {
   controlBlock: SharedArrayBuffer;
   logFolder: string;
   mapBytes: number;
-  /** Where the store lies, or a memory of it if it is elsewhere. */
+  /** Where the store lies, or its local cache if it is elsewhere. */
   local: LocalDescription;
   dataDir: string;
   logId: string;
   /** Positions that recoveries have given up. */
   lost: readonly Lost[];
-  /** The directory has had a store, or a memory, before. */
+  /** The directory has had a store, or a local cache, before. */
   hasBegun?: boolean | undefined;
   sinks: readonly SinkOptions[];
   moduleRoots?: readonly string[] | undefined;
-  /** The store is there; `local` is a memory. */
+  /** The store is there; `local` is its local cache. */
   store?: StoreDescription | undefined;
   /** The sink whose checkpoint is the level `published`. */
   stream: StreamOptions | undefined;

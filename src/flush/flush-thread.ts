@@ -27,7 +27,7 @@ import type { SinkOptions } from './sink-options.ts';
 import { makeUserSink } from './user-sink.ts';
 
 const storeName = 'store';
-const memoryName = 'memory';
+const cacheName = 'memory'; // of the local cache; a word of status and logs since 0.1.0
 const niceness = 5;
 const lookMs = 20; // while stopping: how soon it notices that `close()` does not wait any longer
 const idleBoundMs = 1000; // looks at its flags that often in any case
@@ -76,7 +76,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       // The store was there before every loss: what the log does not have from before this run, it never will. Another sink
       // must learn that it comes too late for what is in the store alone.
       endOfLoss: (position) =>
-        (name === storeName || name === memoryName) && position < control.position('begun')
+        (name === storeName || name === cacheName) && position < control.position('begun')
           ? control.position('begun')
           : endOfLoss(data.lost, position),
       lastPosition: lastPosition(),
@@ -116,9 +116,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   } else {
     const adapter = await loadAdapter(elsewhere);
     const storedPosition = (): number => control.position('stored');
-    const memory = await openSink(local.folder, logId, {
+    const cache = await openSink(local.folder, logId, {
       control,
-      memory: { storedPosition },
+      cache: { storedPosition },
       logBegins,
       hasBegun: data.hasBegun,
     });
@@ -128,11 +128,11 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       report: (error) => report({ type: 'sink-report', name: storeName, error: wire(error, storeName) }),
       isLastReader: stream === undefined && data.sinks.length === 0,
       quarantined: async (refused, isNews) => {
-        await flushers[0]!.tried; // the memory is open
-        quarantined(refused, memory, isNews);
+        await flushers[0]!.tried; // the local cache is open
+        quarantined(refused, cache, isNews);
       },
     });
-    add(memoryName, uncut(memory), { onPosition: onRemembered, lingerMs: storeLingerMs, retryMsLimit });
+    add(cacheName, uncut(cache), { onPosition: onRemembered, lingerMs: storeLingerMs, retryMsLimit });
     const { delayMs: lingerMs, bytes: batchBytes, events: batchFrames } = elsewhere.batch;
     add(storeName, store, { ...stored, lingerMs, batchBytes, batchFrames, retryMsLimit });
   }
@@ -156,9 +156,9 @@ const noticesAtOnce = 100;
 const retryMsLimit = 1_000;
 
 /** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
-function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
+function quarantined(refused: readonly RefusedEvent[], cache: LocalSink, isNews: boolean): void {
   const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
-  guardTransaction(control, () => memory.loseOwnership(aggregates));
+  guardTransaction(control, () => cache.loseOwnership(aggregates));
   if (isNews) control.publish('quarantined', control.position('quarantined') + refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
     report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce), isNews });
@@ -256,7 +256,7 @@ const lastPosition = (): number => control.position('begun') - 1;
 function check(flushers: readonly Flusher[]): void {
   for (const { name, isOpen, status } of flushers) {
     const { state, lastError } = status; // no error: it has not answered yet
-    const isHere = name === memoryName || (name === storeName && data.store === undefined);
+    const isHere = name === cacheName || (name === storeName && data.store === undefined);
     const mayBeAway = !isHere && (lastError === undefined || isError(lastError, 'StoreUnavailable'));
     const isStore = isHere || name === storeName;
     const isVital = isStore || name === data.stream?.name || isError(lastError, 'LogDamaged');

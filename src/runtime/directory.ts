@@ -27,7 +27,7 @@ const fileBytes = 4096;
 /** What has begun in the directory. */
 export interface Origin {
   readonly logId: string;
-  /** `events`: the store's; `memory`: the store is elsewhere. */
+  /** What `store/` holds. `memory`, a word of files since 0.1.0: the store is elsewhere, and here is its local cache. */
   readonly holds: 'events' | 'memory';
 }
 

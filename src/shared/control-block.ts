@@ -38,7 +38,7 @@ export const Watermark = {
   settled: 5 as By<'host'>,
   /** where this run began to write: holes before it are what a recovery has reported as left out */
   begun: 7 as By<'log'>,
-  /** what this machine's own environment holds: the embedded store, or the memory beside another store */
+  /** what this machine's own environment holds: the embedded store, or the local cache beside another store */
   remembered: 8 as By<'flush'>,
   /** what has been committed. Rings let it be read after this, and before `written` says so: who looks at a ring first reads this */
   appended: 9 as By<'log'>,

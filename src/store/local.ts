@@ -1,6 +1,6 @@
 // The store in the data directory, as the runtime takes it. It is there with every store: it keeps the events, or, where they
-// are kept elsewhere, what this machine needs to go on without asking there (a memory). Shards load from it synchronously, and
-// idempotency keys are found in it.
+// are kept elsewhere, what this machine needs to go on without asking there (a local cache). Shards load from it synchronously,
+// and idempotency keys are found in it.
 //
 // Like a store elsewhere (adapter.ts) it is the URL of a module, which each thread imports for its part.
 
@@ -18,17 +18,17 @@ export interface LocalDescription {
 export interface LocalSinkSettings {
   /** The first position that the log still has, or will give out next; what lies before it can be in the store alone. */
   logBegins?: number;
-  /** There has been such a store before: a memory, too, is not made again from a log that does not reach back. */
+  /** There has been such a store before: a local cache, too, is not made again from a log that does not reach back. */
   hasBegun?: boolean | undefined;
   /** Those of the runtime: the sink publishes the clock of keys there, and reads how far messages are done. */
   control?: ControlBlockWriter<'flush'>;
-  /** Write a memory: the store is elsewhere, and has come to `storedPosition()`. */
-  memory?: { storedPosition(): number; blockLimit?: number };
+  /** Write a local cache: the store is elsewhere, and has come to `storedPosition()`. */
+  cache?: { storedPosition(): number; blockLimit?: number };
 }
 
 export interface LocalSink extends Sink {
   write(batch: Batch): void;
-  /** In a memory: another log has written these aggregates. */
+  /** In a local cache: another log has written these aggregates. */
   loseOwnership(aggregates: Iterable<{ type: string; id: string }>): void;
 }
 
@@ -42,7 +42,7 @@ export interface LocalReader extends StoreReader {
 export interface LocalArchive extends EventArchive, FrameArchive, PagedStore {
   /** As in {@link LocalReader}. */
   readonly since: number;
-  /** Sees the newest commit; undefined: no such aggregate, or in a memory one that another log has written. */
+  /** Sees the newest commit; undefined: no such aggregate, or in a local cache one that another log has written. */
   localHead(type: string, id: string): Head | undefined;
   close(): Promise<void>;
 }

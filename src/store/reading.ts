@@ -16,7 +16,7 @@ import type { LocalArchive } from './local.ts';
 import type { EventArchive, Head, RemoteReader } from './store.ts';
 
 const lookEveryMs = 5;
-const looksLimit = 400; // a memory commits every 50 ms
+const looksLimit = 400; // a local cache commits every 50 ms
 
 interface AnswerBasis {
   readonly type: string;

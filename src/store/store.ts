@@ -18,9 +18,9 @@ export interface LoadedAggregate {
   readonly version: number;
   readonly lastPosition: number;
   readonly snapshot: { readonly version: number; readonly fingerprint: string; readonly stateJson: string } | undefined;
-  /** The version before the first event: the snapshot's or 0; more where a memory does not reach back so far. */
+  /** The version before the first event: the snapshot's or 0; more where a local cache does not reach back so far. */
   readonly base: number;
-  /** Another log has written it since: a memory's state is not its state. */
+  /** Another log has written it since: a local cache's state is not its state. */
   readonly isOwnershipLost: boolean;
   /** How many events follow the base. */
   readonly eventCount: number;

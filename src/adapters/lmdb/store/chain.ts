@@ -15,7 +15,7 @@ export class ChainReader {
   private start = 0;
   /** How many events were read. */
   count = 0;
-  /** Of what was read, the version before the first event: above `after` where a memory does not reach back further. */
+  /** Of what was read, the version before the first event: above `after` where a local cache does not reach back further. */
   base = 0;
 
   constructor(environment: Environment) {
@@ -71,7 +71,7 @@ export class ChainReader {
     return places.reverse();
   }
 
-  /** False where a memory has let go of the block. */
+  /** False where a local cache has let go of the block. */
   private look(key: number): boolean {
     const { environment, block } = this;
     const bytes = environment.blocks.getBinaryFast(this.keys.block(key));

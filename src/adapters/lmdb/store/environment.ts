@@ -31,7 +31,7 @@ export interface Environment {
 interface Identity {
   format: number;
   logId: string;
-  /** `memory`: events are kept elsewhere, here only what is needed to go on without asking there. */
+  /** `memory`, a word of files since 0.1.0: a local cache. Events are elsewhere, here what is needed beside. */
   holds: Holds;
   /** When it was made, milliseconds since 1970. */
   since: number;

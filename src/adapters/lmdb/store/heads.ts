@@ -12,7 +12,7 @@ export class HeadRecord {
   position = 0;
   block = 0;
   index = 0;
-  /** In a memory: another log has written it, so only the store knows its state. */
+  /** In a local cache: another log has written it, so only the store knows its state. */
   isOwnershipLost = false;
   isChanged = false;
 

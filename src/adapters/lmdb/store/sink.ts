@@ -7,8 +7,8 @@ import type { Batch } from '../../../log/sink.ts';
 import type { LocalSink, LocalSinkSettings } from '../../../store/local.ts';
 import { damaged, dataFileOf, type Environment, type Holds, identityKey, openEnvironment } from './environment.ts';
 import { STORE_FORMAT } from './layout.ts';
+import { cacheBlockLimit, LocalCache } from './local-cache.ts';
 import { markClean, markInUse, needsProbe } from './marker.ts';
-import { Memory, memoryBlockLimit } from './memory.ts';
 import { BLOCKS_PER_ENTRY } from './postings.ts';
 import { probe } from './probe.ts';
 import { StoreWriter } from './writer.ts';
@@ -48,11 +48,11 @@ export class EmbeddedSink implements LocalSink {
       const tables = [root, blocks, heads, snapshots, receipts, expiries, postings];
       this.room = new LmdbRoom(dataFileOf(folder), tables, aheadBytes);
       claim(environment, this.logId, this.settings);
-      const { indexEvery = BLOCKS_PER_ENTRY, memory, control } = this.settings;
-      const kept = memory && new Memory(environment, memory.storedPosition, memory.blockLimit ?? memoryBlockLimit);
+      const { indexEvery = BLOCKS_PER_ENTRY, cache, control } = this.settings;
+      const kept = cache && new LocalCache(environment, cache.storedPosition, cache.blockLimit ?? cacheBlockLimit);
       this.writer = new StoreWriter(environment, {
         indexEvery,
-        memory: kept,
+        cache: kept,
         settled: () => control?.position('settled') ?? 0,
         admit: (size) => this.checkRoom(size),
       });
@@ -76,7 +76,7 @@ export class EmbeddedSink implements LocalSink {
     this.commit((writer) => writer.write(batch));
   }
 
-  /** In a memory: another log has written these aggregates. @throws as `write` does */
+  /** In a local cache: another log has written these aggregates. @throws as `write` does */
   loseOwnership(aggregates: Iterable<{ type: string; id: string }>): void {
     this.commit((writer) => writer.loseOwnership([...aggregates]));
   }
@@ -114,14 +114,14 @@ export class EmbeddedSink implements LocalSink {
 function claim(
   environment: Environment,
   logId: string,
-  { memory, logBegins = 1, hasBegun = false }: EmbeddedSettings,
+  { cache, logBegins = 1, hasBegun = false }: EmbeddedSettings,
 ): void {
   const { identity, root, folder } = environment;
-  const holds: Holds = memory === undefined ? 'events' : 'memory';
+  const holds: Holds = cache === undefined ? 'events' : 'memory';
   if (identity === undefined) {
-    // A log that has had a store before has been given this identity before its first event. A memory may be new: what it
-    // does not know is asked for elsewhere. Outcomes of idempotent commands are nowhere else, once it has begun.
-    if (logBegins > 1 && (memory === undefined || hasBegun))
+    // A log that has had a store before has been given this identity before its first event. A local cache may be new: what
+    // it does not know is asked for elsewhere. Outcomes of idempotent commands are nowhere else, once it has begun.
+    if (logBegins > 1 && (cache === undefined || hasBegun))
       throw damaged(folder, `it is gone, and the log begins at ${logBegins}: what was before is nowhere`);
     const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId, holds, since: dateMs() }));
     root.transactionSync(() => root.putSync(identityKey, fresh));

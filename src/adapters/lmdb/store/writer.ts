@@ -12,7 +12,7 @@ import { BlockBuilder } from './block.ts';
 import { checkpointKey, type Environment, keyClockKey, readNumber, settledKey } from './environment.ts';
 import { type HeadRecord, HeadTable } from './heads.ts';
 import { KeyWriter } from './layout.ts';
-import type { Memory } from './memory.ts';
+import type { LocalCache } from './local-cache.ts';
 import { PostingWriter } from './postings.ts';
 import { ReceiptWriter } from './receipts.ts';
 
@@ -28,7 +28,7 @@ export interface WriterParts {
   /** So many blocks have one entry in an index. */
   readonly indexEvery: number;
   /** undefined: events are kept here, and not elsewhere. */
-  readonly memory: Memory | undefined;
+  readonly cache: LocalCache | undefined;
   /** Up to where outcomes of messages are needed no longer; see `settled` in control-block.ts. */
   settled(): number;
   /** Throws if there is no room for such a commit. */
@@ -43,7 +43,7 @@ export class StoreWriter {
   private readonly receipts: ReceiptWriter;
   private readonly blocks: BlockBuilder;
   private readonly snapshots = new Map<HeadRecord, Buffer>();
-  private readonly memory: Memory | undefined;
+  private readonly cache: LocalCache | undefined;
   private readonly settled: () => number;
   private readonly admit: (size: CommitSize) => void;
   private readonly number: Buffer = Buffer.alloc(8);
@@ -54,16 +54,16 @@ export class StoreWriter {
   /** How far messages had been carried out at the last commit of the last run. */
   readonly settledBefore: number;
 
-  constructor(environment: Environment, { indexEvery, memory, settled, admit }: WriterParts) {
+  constructor(environment: Environment, { indexEvery, cache, settled, admit }: WriterParts) {
     this.environment = environment;
-    this.memory = memory;
+    this.cache = cache;
     this.heads = new HeadTable(environment);
     this.postings = new PostingWriter(environment, indexEvery);
     this.receipts = new ReceiptWriter(environment);
     this.blocks = new BlockBuilder((key, block) => {
       environment.blocks.putSync(this.keys.block(key), block, { append: true });
-      if (memory === undefined) this.postings.sealed(key);
-      else memory.sealed();
+      if (cache === undefined) this.postings.sealed(key);
+      else cache.sealed();
     });
     this.settled = settled;
     this.admit = admit;
@@ -96,7 +96,7 @@ export class StoreWriter {
       this.postings.forget();
       this.receipts.forget();
       this.blocks.abandon();
-      this.memory?.recount();
+      this.cache?.recount();
       this.checkpoint = this.readCheckpoint(); // a commit that failed late may have happened
       throw error;
     } finally {
@@ -120,7 +120,7 @@ export class StoreWriter {
 
   private apply(batch: Batch): void {
     const { checkpoint, environment } = this;
-    if (this.memory === undefined) this.postings.load();
+    if (this.cache === undefined) this.postings.load();
     batch.eachFrame((frame, position) => {
       if (position <= checkpoint) return;
       const { kind } = frame;
@@ -134,7 +134,7 @@ export class StoreWriter {
       environment.snapshots.putSync(this.keys.head(head.type, head.id), frame);
     }
     this.heads.write();
-    this.memory?.prune();
+    this.cache?.prune();
     const now = this.keyClockAhead + monotonicMs();
     // No further than what is synced here: behind that, a power loss may give the same positions to other messages.
     const settled = Math.max(this.settledBefore, Math.min(this.settled(), batch.toPosition));
@@ -155,7 +155,7 @@ export class StoreWriter {
     const head = this.heads.get(type, frame.aggregateId);
     const { version } = frame;
     if (version !== head.version + 1) {
-      if (this.memory === undefined) throw outOfOrder(head, head.version + 1, version, position);
+      if (this.cache === undefined) throw outOfOrder(head, head.version + 1, version, position);
       this.startAnew(head);
     }
     blocks.add(frame.bytes, frame.offset, frame.length, position, head.block, head.index);
@@ -164,17 +164,17 @@ export class StoreWriter {
     head.block = blocks.key;
     head.index = blocks.count - 1;
     this.heads.change(head);
-    if (this.memory === undefined) postings.add(frame, type, blocks.key);
+    if (this.cache === undefined) postings.add(frame, type, blocks.key);
   }
 
-  /** In a memory: others have written what lies between, and only the store knows it. */
+  /** In a local cache: others have written what lies between, and only the store knows it. */
   private startAnew(head: HeadRecord): void {
     head.block = 0;
     head.index = 0;
     head.snapshotVersion = 0;
   }
 
-  /** In a memory: only the store knows these from now on. */
+  /** In a local cache: only the store knows these from now on. */
   loseOwnership(aggregates: readonly { type: string; id: string }[]): void {
     this.environment.root.transactionSync(() => {
       this.admit({ puts: aggregates.length, removals: 0, bytes: aggregates.length * putPerFrame });
@@ -192,7 +192,7 @@ export class StoreWriter {
     const head = this.heads.get(frame.aggregateType, frame.aggregateId);
     const { version } = frame;
     if (version > head.version || version === 0) {
-      if (this.memory === undefined) throw outOfOrder(head, head.version, version, position);
+      if (this.cache === undefined) throw outOfOrder(head, head.version, version, position);
       this.startAnew(head);
       head.version = version;
       head.position = position;

@@ -1,16 +1,16 @@
-// What makes an environment a *memory*: the store is elsewhere (PostgreSQL), and here lies what this machine needs to go on
-// without asking there: heads, snapshots, outcomes of idempotent commands, and the newest events, up to a bound.
+// What makes an environment a *local cache*: the store is elsewhere (PostgreSQL), and here lies what this machine needs to go
+// on without asking there: heads, snapshots, outcomes of idempotent commands, and the newest events, up to a bound.
 //
 // Invariant: an event leaves only once the store has it.
 import type { Environment } from './environment.ts';
 import { lastNumber } from './layout.ts';
 
 /** Most blocks kept, of 4 KiB each before they are packed. */
-export const memoryBlockLimit: number = 1 << 16;
+export const cacheBlockLimit: number = 1 << 16;
 
 const prunedAtOnce = 4096; // bounds what one transaction has to do
 
-export class Memory {
+export class LocalCache {
   private readonly environment: Environment;
   private readonly blockLimit: number;
   private readonly storedPosition: () => number;
