@@ -49,7 +49,8 @@ const doneByKey = (key: string): readonly number[] => {
 /**
  * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having
  * said so. That the checkpoint is going to say: then, and not before, `entries` may go. (What it says already belongs to
- * letters, and goes with them.)
+ * letters, and goes with them.) An event that is handled again by itself is kept from happening twice by its own entry, which
+ * its transaction finds; one that comes in another batch than before is so by this reading alone, and no call is made in vain.
  */
 export async function doneAbove(
   handlerState: StateTables,

@@ -1,5 +1,6 @@
 // SIGKILL at each point between the handling of an event and its checkpoint, on both stores: its effects happen once, it is
-// parked once, and its aggregate's order holds.
+// parked once, and its aggregate's order holds. In PostgreSQL either of two guards is enough for that: see `doneAbove`, and
+// regrouped.test.ts for what only one of them covers.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
