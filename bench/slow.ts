@@ -68,6 +68,10 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
     const { EmbeddedReader } = await import('../src/adapters/lmdb/store/reader.ts');
     before(EmbeddedReader, 'load', () => hold(100 * waitMs));
   },
+  async rehearse() {
+    const { EmbeddedStore } = await import('../src/adapters/lmdb/store/embedded.ts');
+    before(EmbeddedStore, 'framesFrom', () => hold(waitMs));
+  },
   async listener() {
     const { Bus } = await import('../src/bus/bus.ts');
     before(Bus, 'emit', () => hold(4 * waitMs));

@@ -18,6 +18,7 @@ export const suites: readonly string[] = [
   'disk-bytes',
   'replay-from-store',
   'upcasting',
+  'rehearse',
   'handlers-catch-up',
   'handlers-live',
   'handlers-postgres',

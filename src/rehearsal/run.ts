@@ -1,7 +1,8 @@
-// Every aggregate's history under both releases, one aggregate at a time: by type, then in the order of their ids.
+// Every aggregate's history under both releases: by type, then in the order of their ids.
 //
-// One at a time, since memory is bounded then by the longest history, as for a load, and since an aggregate that a side fails on
-// stops itself alone. The store's order of events would need the states of all aggregates at once.
+// One at a time (a few, where each costs a network's round trip), since memory is bounded then by the longest history, as for a
+// load, and since an aggregate that a side fails on stops itself alone. The order in which events were stored would be read
+// faster, and would need the states of all aggregates at once.
 
 import { crc32 } from 'node:zlib';
 import { invalid } from '../base/checks.ts';
@@ -39,11 +40,13 @@ export async function runRehearsal(given: RehearsalOptions): Promise<Rehearsal> 
 
 class Run {
   private readonly history: FrameArchive;
+  private readonly atOnce: number;
   private readonly sides: Pairs;
   private readonly wanted: Wanted;
   private readonly span: TimeSpan;
   private readonly ignored: IgnoredPlaces;
   private readonly differences: RehearsalDifference[] = [];
+  private described = 0;
   private aggregateCount = 0;
   private eventCount = 0;
   private readonly counts = { different: 0, ignored: 0, failedAlike: 0, incomplete: 0 };
@@ -52,7 +55,8 @@ class Run {
   private progressAt = this.began + progressMs;
 
   constructor(history: History, sides: Pairs, wanted: Wanted) {
-    this.history = history;
+    this.history = history.archive;
+    this.atOnce = history.atOnce;
     this.sides = sides;
     this.wanted = wanted;
     const { since, until, ignore = [] } = wanted;
@@ -69,6 +73,7 @@ class Run {
   async all(): Promise<Rehearsal> {
     const { from, signal, aggregateType: type } = this.wanted;
     const { pairs, onlyOld, onlyNew } = this.sides;
+    const running: Promise<RehearsalDifference | undefined>[] = [];
     let next: Rehearsal['next'];
     for (const pair of pairs) {
       if (type !== undefined && pair.name !== type) continue;
@@ -78,11 +83,13 @@ class Run {
           next = { aggregateType: pair.name, aggregateId: stored.id };
           break;
         }
-        await this.compare(pair, stored);
+        running.push(startedEarly(this.compare(pair, stored)));
+        if (running.length >= this.atOnce) this.take(await running.shift());
         if (performance.now() >= this.turnEnds) await this.letOthersRun();
       }
       if (next !== undefined) break;
     }
+    for (const last of running) this.take(await last);
     return { ...this.progress, differences: this.differences, onlyOld, onlyNew, next };
   }
 
@@ -101,20 +108,25 @@ class Run {
     }
   }
 
-  private async compare(pair: Pair, stored: StoredAggregate): Promise<void> {
-    const { counts, differences } = this;
+  /** Its difference, if it is to be described. */
+  private async compare(pair: Pair, stored: StoredAggregate): Promise<RehearsalDifference | undefined> {
+    const { counts } = this;
     const aggregate = new ComparedAggregate(this.history, pair, stored, this.span, (place) =>
       this.ignored.has(pair.name, place),
     );
     const verdict = await aggregate.judge();
-    if (verdict === 'outside') return;
+    if (verdict === 'outside') return undefined;
     this.aggregateCount++;
     this.eventCount += aggregate.events;
     const field = fieldOf[verdict];
     if (field !== undefined) counts[field]++;
-    if (verdict === 'different' && differences.length < (this.wanted.limit ?? differencesMost)) {
-      differences.push(await aggregate.describe());
-    }
+    if (verdict !== 'different' || this.described >= (this.wanted.limit ?? differencesMost)) return undefined;
+    this.described++;
+    return aggregate.describe();
+  }
+
+  private take(difference: RehearsalDifference | undefined): void {
+    if (difference !== undefined) this.differences.push(difference);
   }
 
   /** The process has other work, too, and a signal comes in a turn of its own. */
@@ -131,6 +143,12 @@ class Run {
     const { aggregateCount: aggregates, eventCount: events } = this;
     return { aggregates, events, ...this.counts, seconds: (performance.now() - this.began) / 1000 };
   }
+}
+
+/** It is awaited in its turn, or not at all where another one has failed before. */
+function startedEarly<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => {});
+  return work;
 }
 
 const fieldOf: Readonly<Record<Verdict, 'different' | 'ignored' | 'failedAlike' | 'incomplete' | undefined>> = {

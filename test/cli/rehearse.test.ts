@@ -51,6 +51,11 @@ describe('in a data directory', () => {
     expect(stdout).toMatch(/^5 events of 3 aggregates, 0 differ; [\d,]+ events\/s\n$/);
   });
 
+  test('a store that is named as well counts for nothing: the directory says where its events are', () => {
+    const { status, stdout } = run(here(old, '--postgres', 'postgres://nobody@127.0.0.1:1/none'));
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^5 events of 3 aggregates, 0 differ/)]);
+  });
+
   test('other code: the differences, what moves the cursor written out, and exit code 1', () => {
     const { status, stdout, stderr } = run(here(rounded));
     expect([status, stderr]).toEqual([1, '']);

@@ -124,6 +124,25 @@ describe('a side that fails stops that aggregate alone', () => {
     expect(differences[0]).toMatchObject({ version: 0, newFailure: { code: 'Error', message: 'not yet' } });
   });
 
+  test('a first state that aggregates share, and a reducer that changes it: refused behind the first, as after a load', async () => {
+    const shared = Order.state();
+    const sharing = changed({
+      state: () => shared,
+      evolve: {
+        ...Order.evolve,
+        Noted: (state: OrderState) => Object.assign(state, { notes: 1 }),
+        LineAdded: (state: OrderState, { sku }: { sku: string }) => {
+          state.lines.push(sku);
+          return state;
+        },
+      },
+    });
+    const { different, differences } = await compared(sharing);
+    expect(different).toBe(30);
+    expect(differences[0]).toMatchObject({ aggregateId: 'o-01', newFailure: undefined });
+    expect(differences[1]).toMatchObject({ aggregateId: 'o-02', version: 1, newFailure: { code: 'TypeError' } });
+  });
+
   test('both sides, by the same kind of error: the new release changes nothing', async () => {
     const { Discounted: _, ...events } = Order.events;
     const { Discounted: __, ...evolve } = Order.evolve;

@@ -1,6 +1,7 @@
 // One aggregate's events, found by walking back from its head, block by block, and returned in version order in one buffer.
 import { alignUp, FrameReader } from '../../../wire/frame.ts';
 import { Block } from './block.ts';
+import type { BlockCache } from './block-cache.ts';
 import { damaged, type Environment } from './environment.ts';
 import type { HeadRecord } from './heads.ts';
 import { KeyWriter } from './layout.ts';
@@ -8,6 +9,7 @@ import { KeyWriter } from './layout.ts';
 /** Reuse one per thread: its buffer grows to the longest chain read so far. */
 export class ChainReader {
   private readonly environment: Environment;
+  private readonly cache: BlockCache | undefined;
   private readonly keys = new KeyWriter();
   private readonly block = new Block();
   private readonly frame = new FrameReader(Buffer.alloc(0));
@@ -18,8 +20,9 @@ export class ChainReader {
   /** Of what was read, the version before the first event: above `after` where a local cache does not reach back further. */
   base = 0;
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, cache?: BlockCache) {
     this.environment = environment;
+    this.cache = cache;
   }
 
   /** The frames read, in version order; valid until the next {@link read}. */
@@ -73,11 +76,17 @@ export class ChainReader {
 
   /** False where a local cache has let go of the block. */
   private look(key: number): boolean {
-    const { environment, block } = this;
+    const { environment, block, cache } = this;
+    const known = cache?.get(key);
+    if (known !== undefined && block.over(key, known)) {
+      this.frame.over(known);
+      return true;
+    }
     const bytes = environment.blocks.getBinaryFast(this.keys.block(key));
     if (bytes === undefined && environment.identity?.holds === 'memory') return false;
     if (bytes === undefined || !block.over(key, bytes)) throw damaged(environment.folder, `block ${key} is not there`);
     this.frame.over(bytes);
+    cache?.put(key, bytes);
     return true;
   }
 

@@ -20,6 +20,7 @@ import {
   type TypeQuery,
 } from '../../../store/store.ts';
 import { FrameReader } from '../../../wire/frame.ts';
+import type { BlockCache } from './block-cache.ts';
 import { damaged, openEnvironment } from './environment.ts';
 import { HeadRecord } from './heads.ts';
 import { KeyWriter } from './layout.ts';
@@ -34,12 +35,12 @@ export class EmbeddedStore implements LocalArchive {
   }
 
   /**
-   * Open the store for reading; the flush thread has opened it for writing before.
+   * Open the store for reading; the flush thread has opened it for writing before. `cache`: for one who reads all aggregates.
    * @throws StoreDamaged
    */
-  static open(folder: string): EmbeddedStore {
+  static open(folder: string, cache?: BlockCache): EmbeddedStore {
     try {
-      return new EmbeddedStore(new EmbeddedReader(openEnvironment(folder, true)));
+      return new EmbeddedStore(new EmbeddedReader(openEnvironment(folder, true), cache));
     } catch (error) {
       if (error instanceof TrunklineError) throw error;
       throw damaged(folder, `it cannot be opened: ${(error as Error).message}`, error);

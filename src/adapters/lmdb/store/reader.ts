@@ -7,6 +7,7 @@ import { TrunklineError } from '../../../base/errors.ts';
 import type { LocalReader } from '../../../store/local.ts';
 import type { Head, LoadedAggregate, StoredReceipt } from '../../../store/store.ts';
 import { FrameReader } from '../../../wire/frame.ts';
+import type { BlockCache } from './block-cache.ts';
 import { ChainReader } from './chain.ts';
 import { damaged, type Environment, openEnvironment, readCheckpoint } from './environment.ts';
 import { HeadRecord } from './heads.ts';
@@ -23,9 +24,9 @@ export class EmbeddedReader implements LocalReader {
   readonly chain: ChainReader;
   private closed = false;
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, cache?: BlockCache) {
     this.environment = environment;
-    this.chain = new ChainReader(environment);
+    this.chain = new ChainReader(environment, cache);
   }
 
   load(type: string, id: string, fingerprint: string): LoadedAggregate | undefined {
