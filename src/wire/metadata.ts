@@ -28,7 +28,7 @@ export const metadataTexts: ReadonlySet<string> = new Set([
 ]);
 
 /** The role that raised an event by `raise_event`: the server writes it, and no client of ours may. */
-export const databaseRole = 'databaseRole';
+const databaseRole = 'databaseRole';
 /** The same of the role whose session ran that, where it is another one. */
 const databaseLogin = 'databaseLogin';
 

@@ -31,8 +31,9 @@ export interface TopicOptions {
   /** Create what is missing; default true. If false, events wait until their topics have been created elsewhere. */
   create?: boolean | undefined;
   /**
-   * Most topics that one run creates for events that no aggregate declares (those of `raise_event`, entities and integration
-   * mappings); 0 to 1,000,000; default 1,000. An event that would need one more is quarantined.
+   * Most topics that one run creates for events that no aggregate declares (of entities and integration mappings), and as many
+   * again for those that come by transactions (`saveWithTx`, `save_event`, `raise_event`); 0 to 1,000,000; default 1,000. An event that
+   * would need one more is quarantined.
    */
   createLimit?: number | undefined;
   /**

@@ -9,9 +9,9 @@ import { own } from '../../base/own.ts';
 import { tame } from '../../base/tame.ts';
 import type { Batch } from '../../log/sink.ts';
 import { decodeEvent, type StoredEvent } from '../../model/event.ts';
-import { FrameKind, FrameReader } from '../../wire/frame.ts';
+import { FrameFlag, FrameKind, FrameReader } from '../../wire/frame.ts';
 import type { Metadata } from '../../wire/metadata.ts';
-import { databaseRole, metadataIn, metadataToJson } from '../../wire/metadata.ts';
+import { metadataIn, metadataToJson } from '../../wire/metadata.ts';
 import { toJson } from '../../wire/payload.ts';
 import { type Formatted, formatEvent, type OutEvent } from './format.ts';
 import { type IntegrationEvent, integrationName } from './integration.ts';
@@ -30,6 +30,8 @@ interface Draft {
   key: string;
   formatted: Formatted;
   event: OutEvent;
+  /** It came by the outbox: a database role may have made up its type. */
+  isRelayed: boolean;
 }
 
 /** More than Kafka's record and batch headers take, per record and per batch. */
@@ -100,9 +102,9 @@ export class Planner {
       const unknown = new Set<string>();
       for (const { topic } of drafts) if (!topics.get(topic)) unknown.add(topic);
       const specs = [...unknown].map((topic) => eventTopic(topic, settings.topics));
-      const ofRoles = unknown; // those that no other event asks for
-      for (const { topic, event } of drafts) if (event.metadata[databaseRole] === undefined) ofRoles.delete(topic);
-      const refused = await topics.find(specs, ofRoles);
+      const ofOutbox = unknown; // those that no other event asks for
+      for (const { topic, isRelayed } of drafts) if (!isRelayed) ofOutbox.delete(topic);
+      const refused = await topics.find(specs, ofOutbox);
       for (const draft of drafts) {
         const reason = part.refusal ?? refused.get(draft.topic) ?? packer.add(draft);
         if (reason !== undefined) setAside.push(refusal(draft.event, reason));
@@ -134,12 +136,15 @@ export class Planner {
     // The events of the current command that some mapping wants, by aggregate.
     const wanted = new Map<string, StoredEvent[]>();
     let drafts: Draft[] = [];
+    // Of that command, which may be a slice of the outbox.
+    let isRelayed = false;
     let offset = 0;
     for (let position = batch.fromPosition; position <= to; position++) {
       frame.at(offset);
       offset = frame.next;
       if (position > after && frame.kind === FrameKind.event) {
         const { aggregateType } = frame;
+        isRelayed = isOfOutbox(frame);
         try {
           if (integrations.concerns(aggregateType)) {
             const event = decodeEvent(frame, position);
@@ -157,7 +162,7 @@ export class Planner {
         }
       }
       if (!frame.isLast) continue;
-      for (const events of wanted.values()) this.integrate(events, drafts, setAside);
+      for (const events of wanted.values()) this.integrate(events, isRelayed, drafts, setAside);
       wanted.clear();
       if (drafts.length < draftsAtOnce) continue;
       yield drafts;
@@ -202,15 +207,21 @@ export class Planner {
       setAside.push(refusal(event, `'${topic}' is one of the stream's own topics`));
     else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
     else
-      drafts.push({ topic, key: event.aggregateId, formatted: formatEvent(settings.format, event, schemaId), event });
+      drafts.push({
+        ...{ topic, key: event.aggregateId, formatted: formatEvent(settings.format, event, schemaId), event },
+        isRelayed: isOfOutbox(frame),
+      });
   }
 
   /** The events that one command raised on one aggregate. */
-  private integrate(events: readonly StoredEvent[], drafts: Draft[], setAside: SetAside[]): void {
+  private integrate(events: readonly StoredEvent[], isRelayed: boolean, drafts: Draft[], setAside: SetAside[]): void {
     const [{ aggregateType }] = events as [StoredEvent];
     try {
       const made = this.parts.integrations.map(aggregateType, events);
-      const fresh = made.map(({ event, cause }, index) => this.integrationDraft(event, cause, index));
+      const fresh = made.map(({ event, cause }, index) => ({
+        ...this.integrationDraft(event, cause, index),
+        isRelayed,
+      }));
       drafts.push(...fresh.filter(({ event: { type } }) => this.isOn(integrationName, type)));
     } catch (error) {
       const cause = events.at(-1)!;
@@ -223,7 +234,7 @@ export class Planner {
   }
 
   /** Throws whatever makes it no event for the outside. */
-  private integrationDraft(made: IntegrationEvent, cause: StoredEvent, index: number): Draft {
+  private integrationDraft(made: IntegrationEvent, cause: StoredEvent, index: number): Omit<Draft, 'isRelayed'> {
     const { settings, schemas, topics } = this.parts;
     const { type, version = 1, data, topic, key = cause.aggregateId, source } = made;
     const { aggregateType, aggregateId } = cause;
@@ -259,6 +270,8 @@ export class Planner {
   }
 }
 
+const isOfOutbox = (frame: FrameReader): boolean => (frame.flags & FrameFlag.alreadyStored) !== 0;
+
 type Named = Pick<OutEvent, 'position' | 'aggregateType' | 'aggregateId' | 'type'>;
 
 function refusal({ position, aggregateType, aggregateId, type }: Named, reason: string): SetAside {
@@ -279,7 +292,7 @@ class Packer {
   }
 
   /** Undefined, or why the topic would not take it. */
-  add({ topic, key, formatted: { value, headers } }: Omit<Draft, 'event'>): string | undefined {
+  add({ topic, key, formatted: { value, headers } }: Omit<Draft, 'event' | 'isRelayed'>): string | undefined {
     let places = this.places.get(topic);
     if (!places) this.places.set(topic, (places = new TopicPlaces(this.topics.get(topic)!)));
     let bytes = recordOverheadBytes + 3 * key.length + value.length;

@@ -194,8 +194,8 @@ export class Topics {
   private readonly told = new Set<string>();
   private readonly memory: Pick<PartitionMemory, 'use'>;
   private readonly own: ReadonlySet<string>;
-  /** Topics of events that are not declared, which this run has created, or tried to: for its own events, and for those of roles. */
-  private readonly created: Readonly<Record<'own' | 'roles', Set<string>>> = { own: new Set(), roles: new Set() };
+  /** Topics of events that are not declared, which this run has created, or tried to: for events of the log's own, and for those that came by the outbox. */
+  private readonly created: Readonly<Record<'own' | 'outbox', Set<string>>> = { own: new Set(), outbox: new Set() };
 
   constructor(
     client: StreamClient,
@@ -217,14 +217,14 @@ export class Topics {
 
   /**
    * The same for topics of events that are not declared: which the cluster will never have, and which this run may not create,
-   * with the reasons. What may pass is thrown. `ofRoles`: those that events of database roles alone ask for. They have a room
-   * of their own: a role that makes up types takes none of that which the service's own new types have.
+   * with the reasons. What may pass is thrown. `ofOutbox`: those that events which came by the outbox
+   * alone ask for. They have a room of their own: a database role that makes up types takes none of what the service's new types have.
    */
-  async find(specs: readonly TopicSpec[], ofRoles: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
+  async find(specs: readonly TopicSpec[], ofOutbox: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
     const refused = new Map<string, string>();
     const wanted = specs.filter(({ topic }) => !this.states.has(topic));
-    for (const topic of await this.beyondLimit(wanted, ofRoles)) {
-      const whose = ofRoles.has(topic) ? ' for events of database roles' : '';
+    for (const topic of await this.beyondLimit(wanted, ofOutbox)) {
+      const whose = ofOutbox.has(topic) ? ' for events that came by the outbox' : '';
       const reason = `topic ${topic} does not exist, and ${this.settings.createLimit} (topics.createLimit) were created in this run${whose}`;
       refused.set(topic, reason);
     }
@@ -248,12 +248,12 @@ export class Topics {
   }
 
   /** Of these topics, those that would have to be created beyond the limit; the others are noted as created. */
-  private async beyondLimit(specs: readonly TopicSpec[], ofRoles: ReadonlySet<string>): Promise<string[]> {
+  private async beyondLimit(specs: readonly TopicSpec[], ofOutbox: ReadonlySet<string>): Promise<string[]> {
     if (specs.length === 0 || !this.settings.create) return [];
     const names = specs.map(({ topic }) => topic);
     const found = await this.client.describeTopics(names);
     return names.filter((topic) => {
-      const created = this.created[ofRoles.has(topic) ? 'roles' : 'own'];
+      const created = this.created[ofOutbox.has(topic) ? 'outbox' : 'own'];
       if (found.has(topic) || created.has(topic)) return false;
       if (created.size >= this.settings.createLimit) return true;
       created.add(topic);
