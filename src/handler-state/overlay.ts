@@ -1,4 +1,4 @@
-// What lies over the store: changes that are staged, and those that a commit is carrying there now. Owned by the caller's
+// What lies over the store: changes that are staged, and those that a commit is carrying there now. Owned by the host
 // thread.
 //
 // Invariant: who reads the store while commits come and go sees each change that was here when the reading began, or has come

@@ -1,4 +1,4 @@
-// Projections whose rows are kept here, on disk or in memory: one subscription for each set of rows. Owned by the caller's
+// Projections whose rows are kept here, on disk or in memory: one subscription for each set of rows. Owned by the host
 // thread.
 //
 //   rows      table `rows:<name>`, key: generation, 0, row key

@@ -1,4 +1,4 @@
-// Waiting until something holds that others change: each of them says so, and what waits looks again. Owned by the caller's
+// Waiting until something holds that others change: each of them says so, and what waits looks again. Owned by the host
 // thread.
 
 export class Condition {

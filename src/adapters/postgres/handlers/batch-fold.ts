@@ -1,4 +1,4 @@
-// One batch of events folded into rows of a table. Owned by the caller's thread.
+// One batch of events folded into rows of a table. Owned by the host thread.
 //
 // What is done for each event is its `key` and `apply`, and one look-up; a key is checked, looked for and read once in a batch.
 // The server works meanwhile: events are folded while the transaction begins, and the next part of them while rows are written for
