@@ -48,6 +48,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/dispatch/progress.ts wordOf[one.level]': 'a level, checked',
   'src/dispatch/ref.ts methods[name]': 'written; name is one of the own keys',
   'src/dispatch/refs.ts (sent)[command]': 'behind Object.hasOwn',
+  'src/schemas/subset.ts ofKind[kind]': 'one of seven kinds',
   'src/rehearsal/run.ts counts[field]': 'four fixed names',
   'src/shard/execution.ts definition.events[type]': 'behind Object.hasOwn',
 };

@@ -80,6 +80,8 @@ const writers: Readonly<Record<string, string>> = {
   'src/base/durable-file.ts': 'what the others here give it',
   'src/base/private-file.ts': 'what the others here give it',
   'src/log/secret.ts': 'hexadecimal',
+  'src/schemas/lock-file.ts':
+    'names that definitions have checked, and JSON Schemas as JSON, which escapes what is no character',
   'src/log/floor.ts': 'numbers',
   'src/log/run-manifest.ts': 'our own words and numbers',
   'src/log/rebuild.ts': 'tamed',

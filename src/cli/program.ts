@@ -12,6 +12,7 @@ import { addDeadLetters } from './dead-letters.ts';
 import { addHandlers } from './handlers.ts';
 import { addRehearse } from './rehearse.ts';
 import { addReplay } from './replay.ts';
+import { addSchemas } from './schemas.ts';
 import { addStatus } from './status.ts';
 import { addTopics } from './topics.ts';
 
@@ -29,7 +30,7 @@ export function makeProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')
     .exitOverride();
-  const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay, addRehearse];
+  const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay, addRehearse, addSchemas];
   for (const add of [...storeCommands.map((store) => store.add), ...groups]) add(program);
   refuseEmptyWords(program);
   return program;

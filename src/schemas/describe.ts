@@ -13,7 +13,7 @@ export interface DescribedAggregate {
   readonly retired: readonly string[];
 }
 
-interface DescribedEvent {
+export interface DescribedEvent {
   readonly type: string;
   /** The newest version: the last one of `versions`. */
   readonly schemaVersion: number;
@@ -27,7 +27,7 @@ interface DescribedEvent {
   readonly splits: readonly DescribedSplit[];
 }
 
-interface DescribedVersion {
+export interface DescribedVersion {
   readonly schemaVersion: number;
   /** What readers of this version see; what is stored. */
   readonly payload: PayloadSchema;
@@ -39,6 +39,8 @@ interface DescribedSplit {
   readonly type: string;
   /** Of the old event type, ascending; empty: none are declared, the function takes each payload as it is stored. */
   readonly versions: readonly DescribedVersion[];
+  /** The lowest of them that is read. */
+  readonly lowest: number;
 }
 
 /** The newest dialect first. */
@@ -61,6 +63,7 @@ function describeEvent(type: string, { schemaVersion, past }: EventSpec<unknown>
   const splits = past.splits.map((source) => ({
     type: source.type,
     versions: source.spec === undefined ? [] : versionsOf(source.spec.past),
+    lowest: source.spec?.past.lowest ?? 1,
   }));
   return {
     type,

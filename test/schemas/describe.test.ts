@@ -49,8 +49,8 @@ test('versions, names and splits are told, sorted, and survive JSON', () => {
         ...{ type: 'Moved', schemaVersion: 1, lowest: 1, formerNames: [] },
         versions: [{ schemaVersion: 1, payload: { dialect, schema: body({ street: string }) }, hasDown: false }],
         splits: [
-          { type: 'Contact', versions: [plain, { schemaVersion: 2, payload: typeAlone, hasDown: false }] },
-          { type: 'Plain', versions: [] },
+          { type: 'Contact', versions: [plain, { schemaVersion: 2, payload: typeAlone, hasDown: false }], lowest: 1 },
+          { type: 'Plain', versions: [], lowest: 1 },
         ],
       },
       {

@@ -1,0 +1,231 @@
+// "Every value valid by one schema is valid by the other", with ajv as the judge; and by hand, what is said where it is not so.
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { canonical, SchemaDocument } from '../../src/schemas/document.ts';
+import { samplesOf } from '../../src/schemas/samples.ts';
+import { breaksBetween } from '../../src/schemas/subset.ts';
+import { isValid } from '../../src/schemas/valid.ts';
+import { json, pairs, type Schema } from './random-schemas.ts';
+
+const runs = process.env.TRUNKLINE_LONG ? 50_000 : 800;
+
+const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false, validateSchema: false });
+
+function judge(schema: Schema): ValidateFunction {
+  const takes = ajv.compile(schema);
+  ajv.removeSchema(schema);
+  return takes;
+}
+
+const values = fc.array(json, { minLength: 20, maxLength: 20 });
+
+test('what is called compatible is: no value that the one takes is refused by the other', () => {
+  const counts = { compatible: 0, incompatible: 0, proven: 0 };
+  fc.assert(
+    fc.property(pairs, values, ([from, to], random) => {
+      const isCompatible = breaksBetween(from, to).length === 0;
+      const [takes, stillTakes] = [judge(from), judge(to)];
+      const known = [...samplesOf(from), ...samplesOf(to), ...random].filter((value) => takes(value));
+      const refused = known.filter((value) => !stillTakes(value));
+      if (isCompatible && refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused[0])}`);
+      if (canonical(from) !== canonical(to)) counts[isCompatible ? 'compatible' : 'incompatible']++;
+      if (refused.length > 0) counts.proven++;
+    }),
+    { numRuns: runs },
+  );
+  // It is of no use if it never dares to say so, and the samples are of none if they never find a break.
+  expect(counts.compatible / runs).toBeGreaterThan(0.1);
+  expect(counts.proven / counts.incompatible).toBeGreaterThan(0.4);
+});
+
+test('samples are valid, and a verdict is the one of the judge', () => {
+  const verdicts = { told: 0, all: 0 };
+  let found = 0;
+  fc.assert(
+    fc.property(pairs, values, ([schema], random) => {
+      const takes = judge(schema);
+      const samples = samplesOf(schema);
+      if (samples.length > 0) found++;
+      const wrong = samples.find((value) => !takes(value));
+      if (wrong !== undefined) throw new Error(`no sample: ${JSON.stringify(wrong)}`);
+      const document = new SchemaDocument(schema);
+      for (const value of random) {
+        const verdict = isValid(value, schema, document);
+        verdicts.all++;
+        if (verdict === undefined) continue;
+        verdicts.told++;
+        if (verdict !== takes(value)) throw new Error(`${verdict}: ${JSON.stringify(value)}`);
+      }
+    }),
+    { numRuns: runs },
+  );
+  expect(found / runs).toBeGreaterThan(0.7);
+  expect(verdicts.told / verdicts.all).toBeGreaterThan(0.9);
+});
+
+const jsonOf = (validator: z.ZodType): Schema =>
+  (validator['~standard'] as any).jsonSchema.output({ target: 'draft-2020-12' });
+const reasons = (from: Schema, to: Schema): string[] =>
+  breaksBetween(from, to).map(({ path, reason }) => `${path} ${reason}`);
+
+const tree = (value: z.ZodType): z.ZodType => {
+  const one: z.ZodType = z.object({ value, kids: z.array(z.lazy(() => one)) });
+  return one;
+};
+const shape = (size: z.ZodType) =>
+  z.discriminatedUnion('kind', [z.object({ kind: z.literal('a'), size }), z.object({ kind: z.literal('b') })]);
+
+describe('is taken', () => {
+  test.each<[string, Schema, Schema]>([
+    [
+      'an optional field more',
+      jsonOf(z.object({ a: z.string() })),
+      jsonOf(z.object({ a: z.string(), b: z.int().optional() })),
+    ],
+    [
+      'a required field that is optional now',
+      jsonOf(z.object({ a: z.string() })),
+      jsonOf(z.object({ a: z.string().optional() })),
+    ],
+    ['a value more in an enum', jsonOf(z.enum(['a'])), jsonOf(z.enum(['b', 'a']))],
+    ['a constant in an enum', jsonOf(z.literal('a')), jsonOf(z.enum(['b', 'a']))],
+    ['null beside it', jsonOf(z.object({ a: z.string() })), jsonOf(z.object({ a: z.string().nullable() }))],
+    ['null as an alternative', { type: 'string' }, { oneOf: [{ type: 'null' }, { type: 'string' }] }],
+    ['integers among numbers', jsonOf(z.int()), jsonOf(z.number())],
+    [
+      'wider bounds',
+      { type: 'integer', exclusiveMinimum: 0, maximum: 5 },
+      { type: 'number', minimum: 1, exclusiveMaximum: 6.5 },
+    ],
+    ['a multiple of a multiple', { type: 'integer', multipleOf: 6 }, { type: 'integer', multipleOf: 3 }],
+    [
+      'a pattern and a format that were dropped',
+      jsonOf(z.object({ a: z.email() })),
+      jsonOf(z.object({ a: z.string() })),
+    ],
+    ['each branch of a union', jsonOf(shape(z.int())), jsonOf(shape(z.number()))],
+    ['a tree', jsonOf(tree(z.int())), jsonOf(tree(z.number()))],
+    ['a tuple', jsonOf(z.tuple([z.int()])), jsonOf(z.tuple([z.number(), z.string().optional()]))],
+    ['a list', jsonOf(z.array(z.int()).min(2)), jsonOf(z.array(z.number()).min(1))],
+    ['a record', jsonOf(z.record(z.string(), z.int())), jsonOf(z.record(z.string(), z.number()))],
+    [
+      'the older dialect of the same',
+      (z.tuple([z.int()])['~standard'] as any).jsonSchema.output({ target: 'draft-07' }),
+      jsonOf(z.tuple([z.number()])),
+    ],
+    [
+      'both halves of an intersection',
+      { allOf: [{ minimum: 1 }, { type: 'integer' }] },
+      { type: 'number', minimum: 0 },
+    ],
+    ['booleans one by one', { type: 'boolean' }, { enum: [true, false, null] }],
+    [
+      'patterns of names that are the same',
+      { patternProperties: { '^x': { type: 'integer' } } },
+      { patternProperties: { '^x': { type: 'number' } } },
+    ],
+  ])('%s', (_, from, to) => {
+    expect(reasons(from, to)).toEqual([]);
+    expect(reasons(to, from)).not.toEqual([]);
+  });
+});
+
+describe('is refused', () => {
+  test.each<[string, Schema, Schema, string[]]>([
+    [
+      'a field that is required now',
+      jsonOf(z.object({})),
+      jsonOf(z.object({ 'a b': z.string() })),
+      ['$["a b"] is required now'],
+    ],
+    [
+      'a field that is gone, of a closed object',
+      jsonOf(z.object({ a: z.object({ b: z.int() }) })),
+      jsonOf(z.object({ a: z.object({}) })),
+      ['$.a.b is not taken any more'],
+    ],
+    [
+      'a field more, of an open object',
+      { type: 'object', properties: {} },
+      { type: 'object', properties: { a: { type: 'string' } } },
+      ['$.a null, boolean, object, array, integer, number is not taken any more'],
+    ],
+    [
+      'other fields',
+      { type: 'object' },
+      { type: 'object', additionalProperties: false },
+      ['$.* is not taken any more'],
+    ],
+    [
+      'a value less in an enum',
+      jsonOf(z.array(z.enum(['a', 'b']))),
+      jsonOf(z.array(z.enum(['a']))),
+      ['$[*] "b" is not taken any more'],
+    ],
+    ['an enum in the place of a text', jsonOf(z.string()), jsonOf(z.enum(['a'])), ['$ only ["a"] is taken now']],
+    [
+      'numbers that are integers now',
+      jsonOf(z.tuple([z.number()])),
+      jsonOf(z.tuple([z.int()])),
+      ['$[0] number is not taken any more'],
+    ],
+    [
+      'a tighter bound',
+      { type: 'number', minimum: 1 },
+      { type: 'number', exclusiveMinimum: 1 },
+      ['$ it is above 1 now'],
+    ],
+    [
+      'lengths',
+      { type: 'string', minLength: 1 },
+      { type: 'string', minLength: 2, maxLength: 9 },
+      ['$ its minLength is 2 now', '$ its maxLength is 9 now'],
+    ],
+    [
+      'in one branch of a union',
+      jsonOf(shape(z.string())),
+      jsonOf(shape(z.string().max(5))),
+      ['$.size its maxLength is 5 now'],
+    ],
+    [
+      'deep in a tree',
+      jsonOf(tree(z.string())),
+      jsonOf(tree(z.string().max(5))),
+      expect.arrayContaining(['$.value its maxLength is 5 now']),
+    ],
+    [
+      'another pattern',
+      { type: 'string', pattern: 'a' },
+      { type: 'string', pattern: 'b' },
+      ['$ cannot tell: its pattern has changed'],
+    ],
+    ['a format', { type: 'string' }, { type: 'string', format: 'email' }, ['$ cannot tell: it has a format now']],
+    [
+      'other patterns of names',
+      { patternProperties: { a: true } },
+      { patternProperties: { b: { type: 'string' } } },
+      ['$.* cannot tell: the patterns of its properties have changed'],
+    ],
+    [
+      'a keyword that is not known',
+      {},
+      { if: { type: 'string' }, else: { minLength: 1 } },
+      ['$ cannot tell: it has the keyword if', '$ cannot tell: it has the keyword else'],
+    ],
+    ['a reference out of the schema', {}, { $ref: 'other.json' }, ['$ cannot tell: a $ref leads out of the schema']],
+    [
+      'a reference to itself',
+      { type: 'string' },
+      { anyOf: [{ $ref: '#' }] },
+      ['$ cannot tell: a schema is nothing but a reference to itself'],
+    ],
+    [
+      'a name of records',
+      jsonOf(z.record(z.string(), z.int())),
+      jsonOf(z.record(z.string().max(3), z.int())),
+      ['$.*~ its maxLength is 3 now'],
+    ],
+  ])('%s', (_, from, to, found) => expect(reasons(from, to)).toEqual(found));
+});
