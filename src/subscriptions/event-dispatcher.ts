@@ -141,7 +141,7 @@ export class EventDispatcher {
   }
 
   private turnOf({ id, position }: StoredEvent): Turn | undefined {
-    return this.care.of(this.settings.name, id, position);
+    return this.care.of(this.settings.name, `${id}@${position}`, position); // another event may have its id
   }
 
   /** A handler that returns at once leaves nothing to keep. */

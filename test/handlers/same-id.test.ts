@@ -1,4 +1,6 @@
 // Events with one id: who saves in a transaction chooses it. Each has effects and dead letters of its own.
+import { randomUUID } from 'node:crypto';
+import { cpSync } from 'node:fs';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { postgres, type Runtime } from '../../src/index.ts';
@@ -86,6 +88,44 @@ test('the dead letter of one is not taken for that of the other', async () => {
   await deadLetters.requeue(first!.id);
   await waitFor(async () => (await deadLetters.list()).length === 0);
   expect(charged).toEqual(['victim']);
+});
+
+test('what each may have ended the process by is told apart', async () => {
+  const gate = Promise.withResolvers<void>();
+  /** In the directory as a process leaves it that has ended now; returns what was found in hand, once both are again. */
+  async function next(dataDir: string): Promise<{ dataDir: string; found: unknown }> {
+    const image = scratchFolder();
+    cpSync(dataDir, image, { recursive: true });
+    let found: unknown;
+    const warn = (details: { suspects?: unknown }): void => void (found ??= details.suspects);
+    const logger = { debug() {}, info() {}, warn, error() {} };
+    const runtime = await startRuntime({ dataDir: image, shards: 1, logger: logger as never });
+    const inHand = new Set<string>();
+    runtime.subscribe({
+      name: 'h',
+      timeoutMs: 600_000,
+      handle({ aggregateId }) {
+        inHand.add(aggregateId);
+        return gate.promise;
+      },
+    });
+    await waitFor(() => inHand.size === 2);
+    return { dataDir: image, found };
+  }
+  const dataDir = scratchFolder();
+  const first = await startRuntime({ dataDir, shards: 1 });
+  const id = randomUUID();
+  const event = { id, aggregateType: 'note', type: 'Made', data: {} };
+  for (const aggregateId of ['a', 'b']) await first.publisher.publish({ ...event, aggregateId });
+  await first.reached('synced');
+  const second = await next(dataDir);
+  const third = await next(second.dataDir);
+  const fourth = await next(third.dataDir);
+  gate.resolve();
+  expect([third.found, fourth.found]).toEqual([
+    [`h: ${id}@1`, `h: ${id}@2`],
+    [`h: ${id}@1`, `h: ${id}@2`],
+  ]);
 });
 
 describe.each(stores)('%s store', (store) => {
