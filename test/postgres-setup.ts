@@ -15,8 +15,8 @@ declare module 'vitest' {
   }
 }
 
-/** Three files at once, each with runtimes of its own. */
-const settings = ['max_connections=200'];
+/** Four files at once, each with runtimes of its own. */
+const settings = ['max_connections=260'];
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   let server: Promise<PostgresServer> | undefined;

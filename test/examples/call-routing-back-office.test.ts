@@ -96,7 +96,14 @@ test('call records: each once, numbered without a gap, whenever the service is k
     }
   };
   for (let run = 1; run <= 4; run++) {
-    const args = ['--conditions=trunkline-source', service, dataDir, cdrFile, String(run * 100_000)];
+    const args = [
+      '--conditions=trunkline-source',
+      '--min-semi-space-size=16',
+      service,
+      dataDir,
+      cdrFile,
+      String(run * 100_000),
+    ];
     const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'inherit'] });
     const exited = new Promise((resolve) => child.once('exit', resolve));
     const before = lines();

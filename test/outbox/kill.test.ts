@@ -26,7 +26,7 @@ async function runAndKill(
   holder: pg.Client,
   hold: boolean,
 ): Promise<void> {
-  const words = ['--conditions=trunkline-source', child, dataDir, url, schema];
+  const words = ['--conditions=trunkline-source', '--min-semi-space-size=16', child, dataDir, url, schema];
   const process_ = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = new Promise<NodeJS.Signals | null>((resolve) => process_.once('exit', (_, signal) => resolve(signal)));
   for await (const line of createInterface({ input: process_.stdout })) {

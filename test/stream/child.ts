@@ -18,7 +18,14 @@ export class Service {
   private readonly exited: Promise<void>;
 
   constructor(dataDir: string, options: KafkaOptions) {
-    const words = ['--conditions=trunkline-source', '--no-warnings', service, dataDir, JSON.stringify(options)];
+    const words = [
+      '--conditions=trunkline-source',
+      '--min-semi-space-size=16',
+      '--no-warnings',
+      service,
+      dataDir,
+      JSON.stringify(options),
+    ];
     this.process = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: this.process.stdout! });
     // The last line may have been cut off by the kill: then nobody was told.

@@ -29,7 +29,7 @@ describe.each(clients)('%s', (client) => {
       for (let i = 0; !state.stop; i++) {
         const { events } = await runtime.ref(Counter, `c${(number + i) % 5}`).addMany(3);
         acknowledged.push(...events.map(({ id }) => id));
-        await new Promise((resolve) => setTimeout(resolve, 1));
+        await new Promise((resolve) => setTimeout(resolve, 10));
       }
     });
     try {
