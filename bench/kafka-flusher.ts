@@ -6,6 +6,7 @@ import { connect } from '../src/adapters/kafka/connect.ts';
 import { Integrations } from '../src/adapters/kafka/integrations.ts';
 import type { KafkaSettings } from '../src/adapters/kafka/kafka-options.ts';
 import { Planner } from '../src/adapters/kafka/plan.ts';
+import { Publishing } from '../src/adapters/kafka/publishing.ts';
 import { resolveKafka } from '../src/adapters/kafka/settings.ts';
 import { createSink } from '../src/adapters/kafka/sink.ts';
 import type { OutRecord } from '../src/adapters/kafka/stream.ts';
@@ -101,7 +102,9 @@ async function recordsOf(settings: KafkaSettings, log: LogSource, last: number):
   const topics = new Topics(client, settings.topics, memory, () => {});
   await topics.ensure([...ownTopics(settings.topics), eventTopic(`${settings.topics.prefix}.probe`, settings.topics)]);
   const topicOf = await topicNaming(settings.topics);
-  const planner = new Planner({ settings, topicOf, topics, schemas: undefined, integrations: new Integrations([]) });
+  const publishing = new Publishing([], 'publishing', {});
+  const integrations = new Integrations([]);
+  const planner = new Planner({ settings, topicOf, topics, schemas: undefined, integrations, publishing });
   const batch = new BatchBuffer();
   const records: OutRecord[] = [];
   for (batch.begin(1); batch.toPosition < last; batch.begin(batch.toPosition + 1)) {

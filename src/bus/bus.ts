@@ -10,6 +10,7 @@ import { detached } from '../base/running.ts';
 import { isThenable } from '../base/thenable.ts';
 import type { AnyAggregate, EventNamed, EventTypeOf } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
+import { evolutionOf } from '../model/evolution.ts';
 
 /** What narrows a listening. */
 export interface ListenOptions<Event = StoredEvent> {
@@ -87,7 +88,7 @@ export class Bus {
     const everything = args[0] === '*';
     if (!everything) checkListening(args[0] as AnyAggregate, args[1] as string);
     this.admit(everything ? undefined : (args[0] as AnyAggregate));
-    const name = everything ? '*' : nameOf((args[0] as AnyAggregate).name, args[1] as string);
+    const name = everything ? '*' : listenedName(args[0] as AnyAggregate, args[1] as string);
     const [listener, options = {}] = args.slice(everything ? 1 : 2) as [Listener<any>, Partial<BatchOptions>?];
     checkFunction('listener', listener);
     checkFields('on', options, listenFields);
@@ -108,7 +109,8 @@ export class Bus {
   off(type: '*', listener: (...args: any[]) => unknown): void;
   off(...args: unknown[]): void {
     const everything = args[0] === '*';
-    const name = everything ? '*' : nameOf((args[0] as AnyAggregate)?.name, args[1] as string);
+    if (!everything) checkListening(args[0] as AnyAggregate, args[1] as string);
+    const name = everything ? '*' : listenedName(args[0] as AnyAggregate, args[1] as string);
     const listener = args[everything ? 1 : 2];
     for (const entry of this.entries) if (entry.name === name && entry.listener === listener) this.remove(entry);
   }
@@ -184,9 +186,14 @@ function checkListening(aggregate: AnyAggregate, type: string): void {
   }
   checkAggregate(aggregate);
   if (type === '*' || (typeof type === 'string' && Object.hasOwn(aggregate.events, type))) return;
+  if (evolutionOf(aggregate).names.get(type)?.kind === 'event') return; // a name that it had before
   const known = Object.keys(aggregate.events);
   throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: String(type), known });
 }
+
+/** By the names of today. */
+const listenedName = (aggregate: AnyAggregate, type: string): string =>
+  nameOf(aggregate.name, evolutionOf(aggregate).todaysName(type));
 
 const nameOf = (aggregateType: string, type: string): string => `${aggregateType}\0${type}`;
 

@@ -295,7 +295,8 @@ export class DeadLetters {
     named?: NamedLetter,
   ): Promise<T[]> {
     const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
-    const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
+    const name = typeof aggregate === 'object' ? aggregate.name : aggregate;
+    const aggregateType = name && this.evolution.storedType(name);
     const before = dateMs() - olderThanMs;
     const names = type === undefined ? undefined : this.evolution.names([type], aggregateType)!;
     const isToday = (record: Pick<LetterRecord, 'event'>): boolean =>

@@ -7,7 +7,7 @@ import { checked, flag, number, object, oneOf, optional, type Shape, text } from
 import { tame } from '../base/tame.ts';
 import { eventOf, type StoredEvent } from '../model/event.ts';
 import { Evolution } from '../model/evolution.ts';
-import { today } from '../model/evolved-event.ts';
+import { asStored, today } from '../model/evolved-event.ts';
 import { deepFreeze } from '../wire/payload.ts';
 
 export const letterTable = 'dead-letters';
@@ -64,8 +64,11 @@ const letter = object<LetterRecord>({
 /** @throws RecordInvalid */
 export const letterOf = (value: unknown): LetterRecord => checked(value, letter, 'a dead letter');
 
-export const aggregateKey = (event: { aggregateType: string; aggregateId: string }): string =>
-  `${event.aggregateType}\0${event.aggregateId}`;
+/** By the stored name of the type: keys stay when it is renamed. */
+export function aggregateKey(event: { aggregateType: string; aggregateId: string }): string {
+  const { aggregateType, aggregateId } = asStored(event as StoredEvent);
+  return `${aggregateType}\0${aggregateId}`;
+}
 
 export const sequencePrefix = (handler: string, aggregate: string): string => `${handler}\0${aggregate}\0`;
 

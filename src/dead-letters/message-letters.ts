@@ -6,7 +6,8 @@ import { TrunklineError } from '../base/errors.ts';
 import { checkedJson, list } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
-import { type Address, laneOf, type Message } from '../wire/message.ts';
+import { Evolution } from '../model/evolution.ts';
+import { type Address, laneOf } from '../wire/message.ts';
 import { metadataIn } from '../wire/metadata.ts';
 import type { LetterError } from './letters.ts';
 import type { MessageBox, MessageRecord } from './message-box.ts';
@@ -75,21 +76,23 @@ const queryFields = fieldsOf<MessageLetterQuery>({
 export class MessageLetters {
   private readonly box: MessageBox;
   private readonly lanes: LaneControl | undefined;
+  private readonly evolution: Evolution;
 
   /** @internal `lanes`: undefined outside of a running runtime. */
-  constructor(box: MessageBox, lanes: LaneControl | undefined) {
+  constructor(box: MessageBox, lanes: LaneControl | undefined, evolution: Evolution = Evolution.none) {
     this.box = box;
+    this.evolution = evolution;
     this.lanes = lanes;
   }
 
   /** In the order of sender, target and message. @throws InvalidOptions */
   async list(query: MessageLetterQuery = {}): Promise<MessageLetter[]> {
-    return this.find(query, shown);
+    return this.find(query, (record) => this.shown(record));
   }
 
   /** @throws UnknownDeadLetter */
   async show(id: string): Promise<MessageLetter> {
-    return shown(await this.one(id));
+    return this.shown(await this.one(id));
   }
 
   /**
@@ -136,13 +139,24 @@ export class MessageLetters {
     throw new TrunklineError('UnknownDeadLetter', { deadLetter: String(id) });
   }
 
+  private shown(record: MessageRecord): MessageLetter {
+    return asLetter(record, ({ aggregateType, aggregateId }) => ({
+      aggregateType: this.evolution.todaysType(aggregateType),
+      aggregateId,
+    }));
+  }
+
   private async find<T>(query: MessageLetterQuery, as: (record: MessageRecord) => T): Promise<T[]> {
-    const matches = matcherOf(query);
+    const matches = matcherOf(query, this.evolution);
     const { limit = 1000, aggregateId, senderId } = query;
     const found: T[] = [];
     const id = senderId ?? aggregateId;
     const read = (record: MessageRecord): { as: T } | 'another' => (matches(record) ? { as: as(record) } : 'another');
-    for await (const one of this.box.letters(read, lanesOf(query), id === undefined ? '' : JSON.stringify(id))) {
+    for await (const one of this.box.letters(
+      read,
+      lanesOf(query, this.evolution),
+      id === undefined ? '' : JSON.stringify(id),
+    )) {
       if (one !== 'another') found.push(one.as);
       if (found.length >= limit) break;
     }
@@ -150,7 +164,7 @@ export class MessageLetters {
   }
 }
 
-function matcherOf(query: MessageLetterQuery): (record: MessageRecord) => boolean {
+function matcherOf(query: MessageLetterQuery, evolution: Evolution): (record: MessageRecord) => boolean {
   checkFields('messages', query, queryFields);
   for (const [field, value] of Object.entries(query)) {
     if (value === undefined || value === '') invalid(field, value, 'must say which, or be left out');
@@ -166,7 +180,7 @@ function matcherOf(query: MessageLetterQuery): (record: MessageRecord) => boolea
   }
   const before = new Date(dateMs() - olderThanMs);
   checkDate('olderThanMs', before);
-  const [type, senderType] = [nameOf(aggregate), nameOf(sender)];
+  const [type, senderType] = [storedType(aggregate, evolution), storedType(sender, evolution)];
   return ({ message, ...record }) => {
     if (type !== undefined && message.aggregateType !== type) return false;
     if (aggregateId !== undefined && message.aggregateId !== aggregateId) return false;
@@ -179,23 +193,28 @@ function matcherOf(query: MessageLetterQuery): (record: MessageRecord) => boolea
 }
 
 /** What the lanes of these messages begin with. */
-function lanesOf({ sender, senderId, aggregate, aggregateId }: MessageLetterQuery): string {
+function lanesOf({ sender, senderId, aggregate, aggregateId }: MessageLetterQuery, evolution: Evolution): string {
   let prefix = '';
-  for (const part of [nameOf(sender), senderId, nameOf(aggregate), aggregateId]) {
+  for (const part of [storedType(sender, evolution), senderId, storedType(aggregate, evolution), aggregateId]) {
     if (part === undefined) break;
     prefix += `${part}\0`;
   }
   return prefix;
 }
 
-const nameOf = (aggregate: AnyAggregate | string | undefined): string | undefined =>
-  typeof aggregate === 'object' ? aggregate.name : aggregate;
+function storedType(aggregate: AnyAggregate | string | undefined, evolution: Evolution): string | undefined {
+  const name = typeof aggregate === 'object' ? aggregate.name : aggregate;
+  return name && evolution.storedType(name);
+}
 
-const shown = ({ message, reason, attempts, error, parkedAt }: MessageRecord): MessageLetter => ({
+const asLetter = (
+  { message, reason, attempts, error, parkedAt }: MessageRecord,
+  nameOf: (address: Address) => Address,
+): MessageLetter => ({
   id: message.id,
   reason,
-  sender: message.sender,
-  target: addressOf(message),
+  sender: message.sender && nameOf(message.sender),
+  target: nameOf(message),
   command: message.command,
   input: message.inputJson === '' ? [] : checkedJson(message.inputJson, list, 'the input of a message'),
   metadata: metadataIn(message.metadataJson),
@@ -204,5 +223,3 @@ const shown = ({ message, reason, attempts, error, parkedAt }: MessageRecord): M
   error,
   parkedAt: new Date(parkedAt),
 });
-
-const addressOf = ({ aggregateType, aggregateId }: Message): Address => ({ aggregateType, aggregateId });

@@ -6,6 +6,7 @@ import { monotonicMs } from '../base/clock.ts';
 import type { Executed } from '../base/error-details.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
+import { namesOf, storedTypeOf } from '../model/aggregate-names.ts';
 import { isMessageKey, type Level, type Receipt } from '../model/receipt.ts';
 import { shardOf } from '../shard/contract.ts';
 import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
@@ -36,6 +37,8 @@ export interface DispatcherOptions {
   waitTimeoutMs: number;
   /** Where another log may have gone on. */
   isStoreElsewhere: boolean;
+  /** The name that a stored aggregate type has today. */
+  todaysType: (aggregateType: string) => string;
 }
 
 const isClosing = (error: TrunklineError): boolean =>
@@ -46,6 +49,8 @@ export class CommandDispatcher implements CommandSender, NamedSender {
   readonly progress: Progress;
   readonly inFlight: InFlight;
   private readonly types: readonly AnyAggregate[];
+  /** Where a command goes, and what becomes of its events, is told by these. */
+  private readonly storedTypes: readonly string[];
   private readonly commandNames: readonly (readonly string[])[];
   private readonly control: ControlBlockWriter<'host'>;
   /** Those of `inFlight`: each command looks here. */
@@ -61,6 +66,7 @@ export class CommandDispatcher implements CommandSender, NamedSender {
     answers: StoreAnswers,
   ) {
     this.types = types;
+    this.storedTypes = types.map(storedTypeOf);
     this.commandNames = types.map((type) => Object.keys(type.commands));
     this.control = control;
     this.options = options;
@@ -122,7 +128,7 @@ export class CommandDispatcher implements CommandSender, NamedSender {
     metadataJson: string,
     options: NamedSendOptions,
   ): Promise<Receipt<unknown>> {
-    const typeIndex = this.types.findIndex(({ name }) => name === type);
+    const typeIndex = this.types.findIndex((one) => namesOf(one).includes(type));
     if (typeIndex < 0) {
       const known = this.types.map(({ name }) => name);
       return Promise.reject(new TrunklineError('UnknownAggregateType', { aggregateType: type, known }));
@@ -159,7 +165,7 @@ export class CommandDispatcher implements CommandSender, NamedSender {
     const isMessage = isMessageKey(key);
     const deadlineMs = options?.deadlineMs ?? 0;
     const askers = named?.askers ?? ''; // where other frames name the type: a command's goes by number
-    const type = this.types[typeIndex]!.name;
+    const type = this.storedTypes[typeIndex]!;
     const channel = this.lineOf(type, id);
     return new Promise((resolve, reject) => {
       const pending = new Pending(resolve, reject, ack, named?.toldDeadlineMs ?? deadlineMs, channel, type, id);
@@ -204,7 +210,7 @@ export class CommandDispatcher implements CommandSender, NamedSender {
   fence(refused: readonly Refused[]): void {
     for (const one of refused) {
       const { aggregateType: type, aggregateId: id } = one;
-      const typeIndex = this.types.findIndex(({ name }) => name === type);
+      const typeIndex = this.storedTypes.indexOf(type);
       if (typeIndex >= 0 && this.channels.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
     }
   }

@@ -55,6 +55,8 @@ interface ProgressSettings {
   readonly isStoreElsewhere: boolean;
   /** How long a wait of a user's lasts. */
   readonly waitTimeoutMs: number;
+  /** The name that a stored aggregate type has today. */
+  readonly todaysType: (aggregateType: string) => string;
 }
 
 const looksPerBound = 4;
@@ -67,6 +69,7 @@ export class Progress implements LevelWait {
   readonly timeoutMs: number;
   readonly isStoreElsewhere: boolean;
   readonly confirm: LevelWait['confirm'];
+  readonly todaysType: LevelWait['todaysType'];
   private onSynced: (() => void) | undefined;
   private looking: NodeJS.Timeout | undefined;
 
@@ -78,6 +81,7 @@ export class Progress implements LevelWait {
   ) {
     this.control = control;
     this.timeoutMs = settings.waitTimeoutMs;
+    this.todaysType = settings.todaysType;
     this.isStoreElsewhere = settings.isStoreElsewhere;
     this.confirm = answers.confirm;
     this.refusals = refusals;

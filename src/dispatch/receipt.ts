@@ -39,6 +39,8 @@ export interface LevelWait {
   nextReceipt(): number;
   /** How far a position that is written has come by now. */
   levelOf(position: number): Level;
+  /** The name that a stored aggregate type has today. */
+  todaysType(aggregateType: string): string;
 }
 
 interface Answerer {
@@ -117,7 +119,9 @@ export class CommandReceipt implements Receipt<unknown> {
     const frame = new FrameReader(this.#group).at(0);
     for (let i = 0; i <= this.#lastEvent; i++) {
       const position = this.#firstPosition === 0 ? 0 : this.#firstPosition + i;
-      if (frame.kind === FrameKind.event) events.push(decodeEvent(frame, position));
+      if (frame.kind === FrameKind.event) {
+        events.push(decodeEvent(frame, position, this.#wait.todaysType(frame.aggregateType)));
+      }
       frame.at(frame.next);
     }
     const frozen = Object.freeze(events);

@@ -4,6 +4,7 @@ import { checkId, invalid } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import type { AggregateLike, AnyAggregate, SendOptions } from '../model/aggregate.ts';
+import { AggregatesByName } from '../model/aggregate-names.ts';
 import { checkEventNames } from '../model/catalogue.ts';
 import type { Receipt } from '../model/receipt.ts';
 import { type AnyRef, type CommandSender, type RefClass, refClass } from './ref.ts';
@@ -18,20 +19,21 @@ export interface StateOptions {
 const stateFields = fieldsOf<StateOptions>({ deadlineMs: true, signal: true });
 
 export class Refs {
-  /** The runtime's aggregate types, by name. */
+  /** The runtime's aggregate types, by name, also by those that they had. */
   readonly definitions: ReadonlyMap<string, AnyAggregate>;
   private readonly classes: ReadonlyMap<string, RefClass>;
   private readonly sender: CommandSender;
 
   constructor(aggregates: readonly AnyAggregate[], sender: CommandSender) {
     this.sender = sender;
-    this.definitions = new Map(aggregates.map((definition) => [definition.name, definition]));
+    this.definitions = new AggregatesByName(aggregates);
     this.classes = new Map(aggregates.map((one, index) => [one.name, refClass(one, index, sender)]));
   }
 
   /** @throws UnknownAggregateType, InvalidId */
   of(type: string, id: string): AnyRef {
-    const Ref = this.classes.get(type);
+    const definition = this.definitions.get(type);
+    const Ref = definition && this.classes.get(definition.name);
     if (!Ref)
       throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.classes.keys()] });
     checkId('aggregate id', id);
@@ -50,8 +52,9 @@ export class Refs {
   async readState(type: string, id: string, options: StateOptions): Promise<Receipt<unknown>> {
     checkFields('state', options, stateFields);
     this.of(type, id);
-    const typeIndex = [...this.definitions.keys()].indexOf(type);
-    const behindItsOwn = Object.keys(this.definitions.get(type)!.commands).length;
+    const definition = this.definitions.get(type)!;
+    const typeIndex = [...this.definitions.values()].indexOf(definition);
+    const behindItsOwn = Object.keys(definition.commands).length;
     return this.sender.read(typeIndex, behindItsOwn, id, { ...options, ack: 'written' });
   }
 

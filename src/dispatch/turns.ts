@@ -197,7 +197,9 @@ export class Turns {
 
   private readFrame(frame: FrameReader, position: number): void {
     if (frame.kind === FrameKind.event) {
-      if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
+      if (this.bus.isIdle) return;
+      const type = this.parts.progress.todaysType(frame.aggregateType);
+      if (this.bus.wants(type, frame.name)) this.heard.push(decodeEvent(frame, position, type));
     } else if (frame.kind === FrameKind.message) {
       this.parts.deliveries.add(frame, position);
     }

@@ -87,6 +87,8 @@ export interface SnapshotPolicy {
 /** A defined aggregate type. */
 export interface Aggregate<Name extends string, State, E extends Events, C> {
   readonly name: Name;
+  /** The names that it had before, the oldest first: what is stored has that one. */
+  readonly renamedFrom: readonly string[];
   /** URL of the module that exports it; shard threads import it. */
   readonly module: string;
   readonly state: () => State;
@@ -134,6 +136,11 @@ export function defineAggregate<const Name extends string, State, E extends Even
     events: E;
     evolve: NoInfer<Evolve<Name, State, E>>;
     commands: C;
+    /**
+     * The names that the type had before, the oldest first. Its history goes on: the oldest name stays the one in logs, stores and
+     * topics, today's is what readers and errors show, and filters take each of them.
+     */
+    renamedFrom?: readonly string[] | undefined;
     snapshot?: SnapshotPolicy | undefined;
     /** Event types of the past that mean nothing any more: reducers and handlers pass over them. */
     retired?: readonly string[] | undefined;
@@ -154,7 +161,8 @@ export function defineAggregate<const Name extends string, State, E extends Even
     if (typeof own(spec.evolve, type) !== 'function') fail(`evolve has no function for event '${type}'`);
     if (!isEventSpec(spec.events[type])) return fail(`event '${type}' must be made by event() or versions()`);
   }
-  const retired = spec.retired ?? [];
+  const { retired = [], renamedFrom = [] } = spec;
+  checkFormerNames(name, renamedFrom, fail);
   checkPast(spec.events, retired, fail);
   for (const type of Object.keys(spec.evolve))
     if (!Object.hasOwn(spec.events, type)) fail(`evolve names '${type}', no event of its`);
@@ -169,7 +177,8 @@ export function defineAggregate<const Name extends string, State, E extends Even
   const { every = 100, version = 1 } = spec.snapshot ?? {};
   if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
   if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
-  return Object.freeze({ ...spec, name, module, snapshot: { every, version }, retired: [...retired] }) as Aggregate<
+  const lists = { retired: [...retired], renamedFrom: Object.freeze([...renamedFrom]) };
+  return Object.freeze({ ...spec, name, module, snapshot: { every, version }, ...lists }) as Aggregate<
     Name,
     State,
     E,
@@ -178,7 +187,18 @@ export function defineAggregate<const Name extends string, State, E extends Even
 }
 
 const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });
-const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'snapshot', 'retired'];
+const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'renamedFrom', 'snapshot', 'retired'];
+
+function checkFormerNames(name: string, former: readonly string[], fail: (reason: string) => never): void {
+  if (!Array.isArray(former))
+    fail('renamedFrom must be a list of the names that the type had before, the oldest first');
+  const names = new Set([name]);
+  for (const one of former) {
+    checkName('former aggregate type', one, AGGREGATE_TYPE_BYTES_LIMIT, fail);
+    if (names.has(one)) fail(`renamedFrom names '${tame(one, 40)}' twice, or as a name of today`);
+    names.add(one);
+  }
+}
 
 /** Each name that events were ever stored by means one thing. */
 function checkPast(events: Events, retired: readonly string[], fail: (reason: string) => never): void {

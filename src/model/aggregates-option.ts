@@ -4,6 +4,7 @@ import { checkRecord, invalid, nameFault } from '../base/checks.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, AGGREGATE_TYPES_LIMIT } from '../base/name-limits.ts';
 import { checkModule } from '../base/user-module.ts';
 import type { AnyAggregate } from './aggregate.ts';
+import { namesOf } from './aggregate-names.ts';
 
 /** `list`: what the option is called. @throws InvalidOptions */
 export function checkAggregates(
@@ -34,7 +35,9 @@ export function checkAggregates(
     const fault = nameFault(name, AGGREGATE_TYPE_BYTES_LIMIT);
     if (fault !== undefined) invalid(list, name, fault);
     checkModule(`${list}.${name}.module`, aggregate.module, moduleRoots);
-    if (names.has(name)) invalid(list, name, 'two aggregates have this name');
-    names.add(name);
+    for (const one of namesOf(aggregate)) {
+      if (names.has(one)) invalid(list, one, 'two aggregates have this name, or had it');
+      names.add(one);
+    }
   }
 }

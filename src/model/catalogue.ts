@@ -3,16 +3,18 @@
 
 import { TrunklineError } from '../base/errors.ts';
 import type { AggregateLike, AnyAggregate } from './aggregate.ts';
+import { namesOf, storedTypeOf } from './aggregate-names.ts';
 import type { EventDeclaration } from './event.ts';
 import type { EventSpec } from './event-spec.ts';
 import { evolutionOf } from './evolution.ts';
 import { jsonSchemaOf } from './json-schema.ts';
 
 export function declaredEvents(aggregates: readonly AnyAggregate[]): EventDeclaration[] {
-  return aggregates.flatMap(({ name, events }) =>
-    Object.entries(events as Record<string, EventSpec<unknown>>).map(([type, spec]) => {
+  return aggregates.flatMap((aggregate) =>
+    Object.entries(aggregate.events as Record<string, EventSpec<unknown>>).map(([type, spec]) => {
       const payload = jsonSchemaOf(spec.schema, ['draft-07']); // the dialect that schema registries take
-      const declaration = { aggregateType: name, type, schemaVersion: spec.schemaVersion };
+      const names = { aggregateNames: namesOf(aggregate), names: [type, ...spec.past.names] };
+      const declaration = { aggregateType: storedTypeOf(aggregate), type, schemaVersion: spec.schemaVersion, ...names };
       return 'schema' in payload ? { ...declaration, jsonSchema: payload.schema } : declaration;
     }),
   );

@@ -10,8 +10,13 @@ import { deepFreeze } from '../wire/payload.ts';
 
 /** An event type as its definition declares it. */
 export interface EventDeclaration {
+  /** As it is stored, and as sinks get it. */
   aggregateType: string;
+  /** Every name that the aggregate type has or had, today's first. */
+  aggregateNames?: readonly string[] | undefined;
   type: string;
+  /** Every name that the event type has or had, today's first. */
+  names?: readonly string[] | undefined;
   schemaVersion: number;
   /** JSON Schema of the payload, where the validator can tell it. */
   jsonSchema?: Record<string, unknown> | undefined;
@@ -86,11 +91,11 @@ class DecodedEvent implements StoredEvent {
   #metadataJson: string;
   readonly #bytes: number;
 
-  constructor(frame: FrameReader, position: number) {
+  constructor(frame: FrameReader, position: number, aggregateType: string) {
     this.#bytes = frame.length;
     this.id = frame.id;
     this.position = position;
-    this.aggregateType = frame.aggregateType;
+    this.aggregateType = aggregateType;
     this.aggregateId = frame.aggregateId;
     this.version = frame.version;
     this.type = frame.name;
@@ -143,9 +148,16 @@ class DecodedEvent implements StoredEvent {
   }
 }
 
-/** The event that a frame holds. Copies what it needs: the frame's bytes may be reused afterwards. */
-export function decodeEvent(frame: FrameReader, position: number): StoredEvent {
-  return Object.freeze(new DecodedEvent(frame, position));
+/**
+ * The event that a frame holds. Copies what it needs: the frame's bytes may be reused afterwards. `aggregateType`: where readers
+ * know the type by another name.
+ */
+export function decodeEvent(
+  frame: FrameReader,
+  position: number,
+  aggregateType: string = frame.aggregateType,
+): StoredEvent {
+  return Object.freeze(new DecodedEvent(frame, position, aggregateType));
 }
 
 /** How many bytes an event had in its frame; 0: it comes from no frame. */

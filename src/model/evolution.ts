@@ -6,6 +6,7 @@ import { tame } from '../base/tame.ts';
 import { isThenable } from '../base/thenable.ts';
 import { deepFreeze, toPlain } from '../wire/payload.ts';
 import type { AnyAggregate } from './aggregate.ts';
+import { namesOf, storedTypeOf } from './aggregate-names.ts';
 import type { EventPast, EventSpec, SplitSource, VersionStep } from './event-spec.ts';
 import { accepts } from './payload-check.ts';
 
@@ -35,13 +36,21 @@ export type StoredName =
 
 /** How one aggregate type's stored events are read. */
 export class AggregateEvolution {
+  /** Its name of today. */
   readonly aggregateType: string;
+  /** The one that is stored. */
+  readonly storedType: string;
+  /** Every name that it has or had. */
+  readonly types: readonly string[];
   readonly names: ReadonlyMap<string, StoredName>;
   /** Names whose events may have become any of today's. */
   private readonly splitNames: readonly string[];
 
-  constructor({ name, events = {}, retired = [] }: AnyAggregate) {
+  constructor(definition: AnyAggregate) {
+    const { name, events = {}, retired = [] } = definition;
     this.aggregateType = name;
+    this.storedType = storedTypeOf(definition);
+    this.types = namesOf(definition);
     this.names = storedNamesOf(events, retired);
     this.splitNames = [...this.names.values()].filter(({ kind }) => kind === 'split').map(({ type }) => type);
   }
@@ -217,7 +226,10 @@ export class WantedNames {
     this.given = new Set(given);
     const names = [...this.given];
     this.byAggregate = new Map(
-      evolutions.map((one) => [one.aggregateType, new Set(names.map((name) => one.todaysName(name)))]),
+      evolutions.flatMap((one) => {
+        const own = new Set(names.map((name) => one.todaysName(name)));
+        return one.types.map((type) => [type, own]);
+      }),
     );
     this.stored = new Set([...names, ...evolutions.flatMap((one) => names.flatMap((name) => one.storedNames(name)))]);
     this.today = new Set([...names, ...[...this.byAggregate.values()].flatMap((own) => [...own])]);
@@ -244,9 +256,11 @@ export function evolutionOf(definition: AnyAggregate): AggregateEvolution {
 /** How the events of several aggregate types are read; those of a type that is not among them stay as they are stored. */
 export class Evolution {
   private readonly byType: ReadonlyMap<string, AggregateEvolution>;
+  private readonly all: readonly AggregateEvolution[];
 
   constructor(definitions: Iterable<AnyAggregate>) {
-    this.byType = new Map([...definitions].map((definition) => [definition.name, evolutionOf(definition)]));
+    this.all = [...definitions].map(evolutionOf);
+    this.byType = new Map(this.all.flatMap((one) => one.types.map((type) => [type, one])));
   }
 
   /** Everything as it is stored. */
@@ -257,19 +271,30 @@ export class Evolution {
     return this.byType.size === 0;
   }
 
+  /** By any name that the type has or had. */
   of(aggregateType: string): AggregateEvolution | undefined {
     return this.byType.get(aggregateType);
   }
 
+  /** The name by which an aggregate type is stored; one that is not known here is stored as it is. */
+  storedType(aggregateType: string): string {
+    return this.byType.get(aggregateType)?.storedType ?? aggregateType;
+  }
+
+  /** The name that an aggregate type has today. */
+  todaysType(aggregateType: string): string {
+    return this.byType.get(aggregateType)?.aggregateType ?? aggregateType;
+  }
+
   /** The names that event types of today had, or were made from, in whatever aggregate. */
   sourcesOf(type: string): string[] {
-    return [...this.byType.values()].flatMap((one) => one.sourcesOf(type));
+    return this.all.flatMap((one) => one.sourcesOf(type));
   }
 
   /** Which events are wanted, by names of today or of the past: of one aggregate type, or of any. undefined: all. */
   names(types: Iterable<string> | undefined, aggregateType: string | undefined): WantedNames | undefined {
     if (types === undefined) return undefined;
-    const known = aggregateType === undefined ? [...this.byType.values()] : [this.byType.get(aggregateType)];
+    const known = aggregateType === undefined ? this.all : [this.byType.get(aggregateType)];
     return new WantedNames(
       types,
       known.filter((one) => one !== undefined),

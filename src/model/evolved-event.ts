@@ -25,19 +25,20 @@ class EvolvedEvent implements StoredEvent {
   declare readonly metadata: Metadata;
   readonly #stored: StoredEvent;
   readonly #evolution: AggregateEvolution;
-  readonly #known: StoredName;
+  /** undefined: nobody knows its type. */
+  readonly #known: StoredName | undefined;
   #data: unknown;
   #parts: readonly StoredEvent[] | undefined;
 
-  constructor(stored: StoredEvent, evolution: AggregateEvolution, known: StoredName) {
-    const { id, position, aggregateType, aggregateId, version, schemaVersion } = stored;
+  constructor(stored: StoredEvent, evolution: AggregateEvolution, known: StoredName | undefined) {
+    const { id, position, aggregateId, version, schemaVersion } = stored;
     this.id = id;
     this.position = position;
-    this.aggregateType = aggregateType;
+    this.aggregateType = evolution.aggregateType;
     this.aggregateId = aggregateId;
     this.version = version;
-    this.type = known.type;
-    this.schemaVersion = known.kind === 'event' ? known.spec.schemaVersion : schemaVersion;
+    this.type = known?.type ?? stored.type;
+    this.schemaVersion = known?.kind === 'event' ? known.spec.schemaVersion : schemaVersion;
     this.#stored = stored;
     this.#evolution = evolution;
     this.#known = known;
@@ -58,7 +59,7 @@ class EvolvedEvent implements StoredEvent {
     if (this.#data !== undefined) return this.#data;
     const stored = this.#stored;
     const known = this.#known;
-    if (known.kind !== 'event') return stored.data;
+    if (known?.kind !== 'event') return stored.data;
     const { data, type, schemaVersion } = stored;
     this.#data = deepFreeze(this.#evolution.upcast(type, known.spec, schemaVersion, data, stored));
     return this.#data;
@@ -69,18 +70,18 @@ class EvolvedEvent implements StoredEvent {
   }
 
   static isSplit(event: object): boolean {
-    return #known in event && event.#known.kind === 'split';
+    return #known in event && event.#known?.kind === 'split';
   }
 
   static partsOf(event: StoredEvent): readonly StoredEvent[] {
-    if (!(#known in event) || event.#known.kind !== 'split') return [event];
+    if (!(#known in event) || event.#known?.kind !== 'split') return [event];
     event.#parts ??= event.#split(event.#known);
     return event.#parts;
   }
 
   #split(known: StoredName & { kind: 'split' }): readonly StoredEvent[] {
-    const { id, position, aggregateType, aggregateId, version, occurredAt, metadata, data, schemaVersion } =
-      this.#stored;
+    const { id, position, aggregateId, version, occurredAt, metadata, data, schemaVersion } = this.#stored;
+    const { aggregateType } = this;
     const place = { position, aggregateType, aggregateId, version, occurredAt, metadata };
     return this.#evolution
       .split(known, schemaVersion, data, this)
@@ -108,13 +109,16 @@ class EvolvedEvent implements StoredEvent {
 /** The event as this release reads it; itself, if it is stored so. undefined: its type is retired. */
 export function today(stored: StoredEvent, evolution: Evolution): StoredEvent | undefined {
   const ofType = evolution.of(stored.aggregateType);
-  const known = ofType?.names.get(stored.type);
-  if (known === undefined) return stored;
-  if (known.kind === 'retired') return undefined;
-  const isSame =
-    known.kind === 'event' && known.type === stored.type && known.spec.schemaVersion === stored.schemaVersion;
-  return isSame ? stored : Object.freeze(new EvolvedEvent(stored, ofType!, known));
+  if (ofType === undefined) return stored;
+  const known = ofType.names.get(stored.type);
+  if (known?.kind === 'retired') return undefined;
+  const isSame = known === undefined || isNewest(known, stored);
+  if (isSame && ofType.aggregateType === stored.aggregateType) return stored;
+  return Object.freeze(new EvolvedEvent(stored, ofType, known));
 }
+
+const isNewest = (known: StoredName, { type, schemaVersion }: StoredEvent): boolean =>
+  known.kind === 'event' && known.type === type && known.spec.schemaVersion === schemaVersion;
 
 /** As it lies in the store. */
 export const asStored = (event: StoredEvent): StoredEvent => EvolvedEvent.storedOf(event);

@@ -20,6 +20,7 @@ import { valuesOf } from '../handler-state/records.ts';
 import { loadHandlerState, type RemoteHandlerState } from '../handler-state/state-adapter.ts';
 import { checkKey } from '../handler-state/state-key.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
+import { Evolution } from '../model/evolution.ts';
 import { LocalProjection } from '../projections/local-projection.ts';
 import {
   defineProjection,
@@ -97,7 +98,7 @@ export class HandlerStage {
       prepare: () => this.prepare(),
       runtimeHasFailed: parts.runtimeHasFailed,
     });
-    const messages = new MessageLetters(messageBox, parts.lanes);
+    const messages = new MessageLetters(messageBox, parts.lanes, new Evolution(parts.definitions.values()));
     this.deadLetters = new DeadLetters(handlerState, this.subscriptions, parts.definitions, messages);
   }
 

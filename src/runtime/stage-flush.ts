@@ -9,6 +9,7 @@ import { Signal, StopStage } from '../shared/control-block.ts';
 import type { LocalDescription } from '../store/local.ts';
 import { type RefusedEvent, staleCode } from '../store/store.ts';
 import type { Given } from './given.ts';
+import { noteServedTypes } from './served-types.ts';
 import type { DirectoryStage } from './stage-directory.ts';
 import type { HostStage } from './stage-host.ts';
 import type { LogStage } from './stage-log.ts';
@@ -59,6 +60,7 @@ export async function startFlush(made: Made): Promise<FlushStage> {
   });
   await flushThread.started;
   directory.remember({ logId: log.logId, holds: options.store ? 'memory' : 'events' });
+  noteServedTypes(directory.path, options.aggregates, options.logger);
   return { flushThread, local, earlierRefusals, setAside };
 }
 

@@ -60,6 +60,7 @@ export function makeHost(made: {
     },
   );
   const answers = new StoreAnswers();
+  const evolution = new Evolution(aggregates);
   const dispatch: Dispatch = new Dispatch({
     aggregates,
     control,
@@ -73,6 +74,7 @@ export function makeHost(made: {
       hasStream: options.stream !== undefined,
       waitTimeoutMs: options.waitTimeoutMs,
       isStoreElsewhere: options.store !== undefined,
+      todaysType: (aggregateType) => evolution.todaysType(aggregateType),
     },
     messages: { settings: options.messages, events: deliveryEvents(logger, options.messages) },
     report: (error) => reportDefect(error, logger),
@@ -82,7 +84,6 @@ export function makeHost(made: {
   applyFlush(options.flush);
   endInSteps(dispatch, failure, shutdown);
   const news = new EventEmitter<HostNews>();
-  const evolution = new Evolution(aggregates);
   return { dispatch, bus, failure, evolution, answers, news, listenerErrors, applyFlush, admitBytes };
 }
 

@@ -1,4 +1,5 @@
 // The relay of the outbox, where users' transactions can take events: what they commit comes into this log.
+import { namesOf } from '../model/aggregate-names.ts';
 import type { OutboxHost } from '../outbox/host.ts';
 import type { OutboxAdapter } from '../outbox/outbox.ts';
 import type { Given } from './given.ts';
@@ -21,7 +22,7 @@ export async function startOutbox(
   const { OutboxHost } = await import('../outbox/host.ts');
   const settings = {
     store: elsewhere.options.settings,
-    actorTypes: options.aggregates.map(({ name }) => name),
+    actorTypes: options.aggregates.flatMap(namesOf),
     ringBytes: options.flush.ringBytes,
     logger: options.logger,
   };

@@ -2,6 +2,7 @@
 
 import { TrunklineError } from '../base/errors.ts';
 import type { AnyAggregate, CommandContext } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import { isFaithful } from '../wire/payload.ts';
 import type { ActorType } from './actor.ts';
 import { reducerFingerprint, reducersOf } from './evolve.ts';
@@ -14,7 +15,7 @@ export function actorTypeOf(definition: AnyAggregate, index: number): ActorType 
   return {
     index,
     definition,
-    name: definition.name,
+    name: storedTypeOf(definition),
     commandNames: [...names, readStateName],
     commands: [...names.map((name) => definition.commands[name]), readState],
     reducers: reducersOf(definition),

@@ -2,6 +2,7 @@
 
 import { TrunklineError } from '../base/errors.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
+import { namesOf } from '../model/aggregate-names.ts';
 import type { Reducer } from './evolve.ts';
 import type { Mailbox } from './mailbox.ts';
 
@@ -9,6 +10,7 @@ import type { Mailbox } from './mailbox.ts';
 export interface ActorType {
   readonly index: number;
   readonly definition: AnyAggregate;
+  /** As it is stored; errors tell the definition's. */
   readonly name: string;
   readonly commandNames: readonly string[];
   /** In the same order: commands travel by number. */
@@ -59,7 +61,8 @@ export class Actor {
 
 /** @throws UnknownAggregateType */
 export function definitionOf(types: readonly ActorType[], name: string): AnyAggregate {
-  const type = types.find((known) => known.name === name);
+  const type = types.find((known) => namesOf(known.definition).includes(name));
   if (type) return type.definition;
-  throw new TrunklineError('UnknownAggregateType', { aggregateType: name, known: types.map((t) => t.name) });
+  const known = types.map(({ definition }) => definition.name);
+  throw new TrunklineError('UnknownAggregateType', { aggregateType: name, known });
 }

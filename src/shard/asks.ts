@@ -8,6 +8,7 @@ import { guarded } from '../base/guarded.ts';
 import { checkedJson } from '../base/json.ts';
 import { fromWire } from '../base/wire-error.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
 import { GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
@@ -38,7 +39,7 @@ export class Asks {
   }
 
   ask(target: AnyAggregate, id: string, command: string, data: string, question: Question): Promise<unknown> {
-    const cycle = cycleOf(question.askers, { aggregateType: target.name, aggregateId: id });
+    const cycle = cycleOf(question.askers, { aggregateType: storedTypeOf(target), aggregateId: id });
     if (cycle) return Promise.reject(new TrunklineError('AskCycle', { chain: cycle }));
     const deadlineMs = question.deadlineMs ?? this.defaultDeadlineMs;
     const number = this.freeNumber();
@@ -47,7 +48,7 @@ export class Asks {
     const name = nameWithSenders(command, question.askers.slice(-chainLimit));
     this.outgoing.ask((ring) => {
       const namedMs = Math.ceil(deadlineMs);
-      ring.frame(FrameKind.question, 0, deadlineAt, namedMs, target.name, id, name, metadataJson, data);
+      ring.frame(FrameKind.question, 0, deadlineAt, namedMs, storedTypeOf(target), id, name, metadataJson, data);
       ring.publish(GroupKind.ask, 0, number, 0, '');
     });
     return new Promise((resolve, reject) => {

@@ -73,10 +73,11 @@ export class Endings {
   /** With an error: what the command has raised is undone. */
   fail(execution: Execution, error: unknown): void {
     const { actor, command } = execution;
-    const { name, commandNames } = actor.type;
+    const { definition, commandNames } = actor.type;
     execution.undo();
     this.ring.abandon();
-    const wire = toWire(tellable(error), { aggregateType: name, command: commandNames[command.commandIndex]! });
+    const where = { aggregateType: definition.name, command: commandNames[command.commandIndex]! };
+    const wire = toWire(tellable(error), where);
     const reply = errorJson(wire);
     try {
       this.outgoing.owed(() => {

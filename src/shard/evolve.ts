@@ -236,7 +236,7 @@ const allOfIt: InspectOptions = {
 };
 
 /** What older events are read by: a definition without a past adds nothing, so that its snapshots stay good. */
-function addPast({ events, retired = [] }: AnyAggregate, add: (text: string) => void): void {
+function addPast({ events, retired = [], renamedFrom = [] }: AnyAggregate, add: (text: string) => void): void {
   const addSteps = (type: string, { steps }: EventPast): void => {
     for (const { up, schemaVersion } of steps) if (up !== undefined) add(`${type}@${schemaVersion}${up.toString()}`);
   };
@@ -249,6 +249,7 @@ function addPast({ events, retired = [] }: AnyAggregate, add: (text: string) => 
     }
   }
   for (const type of [...retired].sort()) add(`-${type}`);
+  for (const name of renamedFrom) add(`<${name}`); // reducers may look at the type's name
 }
 
 /**

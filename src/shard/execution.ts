@@ -6,6 +6,7 @@ import { TrunklineError } from '../base/errors.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { isThenable } from '../base/thenable.ts';
 import type { AnyAggregate, Asker, AskOptions, CommandContext, Sender, ShardContext } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import type { Group } from '../shared/ring/group.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { idToText, writeNewId } from '../wire/ids.ts';
@@ -93,9 +94,9 @@ export class Execution implements CommandContext<any, any> {
     const spec = definition.events[type];
     if (spec === undefined || !Object.hasOwn(definition.events, type)) {
       const known = Object.keys(definition.events);
-      throw new TrunklineError('UnknownEventType', { aggregateType: name, eventType: String(type), known });
+      throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: String(type), known });
     }
-    const checked = spec.schema === undefined ? data : validate(spec.schema, data, name, type);
+    const checked = spec.schema === undefined ? data : validate(spec.schema, data, definition.name, type);
     const plain = toPlain(checked, type);
     const json = plainToJson(plain, type);
     const version = actor.version + 1;
@@ -109,7 +110,7 @@ export class Execution implements CommandContext<any, any> {
       const state = reduce(reducer, actor.state, plain, applied);
       if (isThenable(state)) {
         const reason = `evolve.${type} is asynchronous; reducers must return the next state itself`;
-        throw new TrunklineError('InvalidDefinition', { aggregateType: name, reason });
+        throw new TrunklineError('InvalidDefinition', { aggregateType: definition.name, reason });
       }
       actor.state = state;
     } catch (error) {
@@ -123,11 +124,8 @@ export class Execution implements CommandContext<any, any> {
 
   /** The event that was just written at `offset`, as a reducer sees it. */
   private applied(offset: number, type: string, schemaVersion: number, data: unknown, now: number): AppliedEvent {
-    const {
-      id,
-      type: { name },
-      version,
-    } = this.actor;
+    const { id, type: actorType, version } = this.actor;
+    const { name } = actorType.definition;
     const { metadataJson } = this.command;
     const { view } = this.group.frames;
     return new AppliedEvent(name, id, version + 1, type, schemaVersion, data, now, metadataJson, view, offset + 16);
@@ -140,7 +138,7 @@ export class Execution implements CommandContext<any, any> {
     const { metadataJson, askers } = this.command;
     const chain = askers === '' ? [this.address] : [...sendersIn(askers).senders, this.address];
     const question: Question = { deadlineMs: options.deadlineMs, metadataJson, askers: chain };
-    const asksItself = target.name === this.actor.type.name && id === this.id;
+    const asksItself = storedTypeOf(target) === this.actor.type.name && id === this.id;
     return commandMethods(target, (command, input) => {
       this.checkOpen('ask');
       if (asksItself) return Promise.reject(new TrunklineError('AskItself', { aggregateType: target.name, id }));
@@ -148,7 +146,7 @@ export class Execution implements CommandContext<any, any> {
       const data = argumentsJson(input);
       if (!this.group.isEmpty) {
         const { type, id: asker } = this.actor;
-        return Promise.reject(new TrunklineError('AskAfterRaise', { aggregateType: type.name, id: asker }));
+        return Promise.reject(new TrunklineError('AskAfterRaise', { aggregateType: type.definition.name, id: asker }));
       }
       return this.surroundings.ask(target, id, command, data, question);
     }) as Asker<A>;
@@ -162,7 +160,7 @@ export class Execution implements CommandContext<any, any> {
       const data = argumentsJson(input);
       const metadata = this.sendMetadata();
       const name = nameWithSenders(command, [this.address]);
-      const offset = this.group.frame(FrameKind.message, 0, now, 0, target.name, id, name, metadata, data);
+      const offset = this.group.frame(FrameKind.message, 0, now, 0, storedTypeOf(target), id, name, metadata, data);
       writeNewId(this.group.frames.bytes, offset + 16, now);
       this.messages++;
     }) as Sender<A>;
@@ -210,8 +208,9 @@ export class Execution implements CommandContext<any, any> {
   private checkOpen(called: 'raise' | 'send' | 'ask'): void {
     if (!this.ended && !insideReducer()) return;
     const { type, id } = this.actor;
-    if (this.ended) throw new TrunklineError('CommandEnded', { aggregateType: type.name, id });
-    throw new TrunklineError('InsideReducer', { aggregateType: type.name, id, called });
+    const aggregateType = type.definition.name;
+    if (this.ended) throw new TrunklineError('CommandEnded', { aggregateType, id });
+    throw new TrunklineError('InsideReducer', { aggregateType, id, called });
   }
 }
 

@@ -202,7 +202,8 @@ export class Loader {
     if (frame.version !== actor.version + 1) {
       const { type, id: aggregateId, version } = actor;
       const [expectedVersion, foundVersion] = [version + 1, frame.version];
-      throw new TrunklineError('VersionGap', { aggregateType: type.name, aggregateId, expectedVersion, foundVersion });
+      const aggregateType = type.definition.name;
+      throw new TrunklineError('VersionGap', { aggregateType, aggregateId, expectedVersion, foundVersion });
     }
     actor.state = evolveFrame(actor.type.definition, actor.state, frame, actor.id);
     actor.version = frame.version;

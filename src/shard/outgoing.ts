@@ -62,7 +62,8 @@ export class Outgoing {
 
   /** Answer without having run anything. */
   refuse(command: Command, type: ActorType, error: unknown): void {
-    const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
+    const { definition, commandNames } = type;
+    const wire = toWire(error, { aggregateType: definition.name, command: commandNames[command.commandIndex]! });
     this.owed(() => this.reply(command, 0, 0, errorJson(wire)));
   }
 

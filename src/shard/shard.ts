@@ -203,7 +203,11 @@ export class Shard {
         this.waiting.set(command.slot, command);
         return;
       }
-      this.refuse(command, type, new TrunklineError('MailboxFull', { aggregateType: type.name, id: actor.id, limit }));
+      this.refuse(
+        command,
+        type,
+        new TrunklineError('MailboxFull', { aggregateType: type.definition.name, id: actor.id, limit }),
+      );
       return;
     }
     this.execute(actor, command);

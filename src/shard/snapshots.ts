@@ -40,9 +40,10 @@ export class Snapshots {
 
   /** False: it is left out. */
   private write(actor: Actor, group: Group, reply: string): boolean {
-    const { name, fingerprint } = actor.type;
+    const { name, fingerprint, definition } = actor.type;
     if (!isFaithful(actor.state)) {
-      if (!this.unfaithful.has(name)) this.warn({ type: 'warning', message, details: { aggregateType: name } });
+      const details = { aggregateType: definition.name };
+      if (!this.unfaithful.has(name)) this.warn({ type: 'warning', message, details });
       this.unfaithful.add(name);
       return false;
     }

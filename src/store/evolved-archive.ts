@@ -5,10 +5,23 @@ import type { AnyAggregate, EventOf, StateOf } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { Evolution } from '../model/evolution.ts';
 import { eventsToday, today, wantedParts } from '../model/evolved-event.ts';
-import { eventsOfType, namesIn, withNames } from './query.ts';
-import type { AsOf, EventArchive, Head, QuarantinedEvent, StateAt, StoreQuery, TypeQuery } from './store.ts';
+import { asStoredQuery, eventsOfType, namesIn } from './query.ts';
+import {
+  type AsOf,
+  type EventArchive,
+  type Head,
+  nameOf,
+  type QuarantinedEvent,
+  type StateAt,
+  type StoreQuery,
+  type TypeQuery,
+} from './store.ts';
 
 const eventsPerPage = 1000;
+
+/** The name by which it is stored. */
+const typeIn = (evolution: Evolution, aggregate: AnyAggregate | string): string =>
+  evolution.storedType(nameOf(aggregate));
 
 export class EvolvedArchive implements EventArchive {
   private readonly stored: EventArchive;
@@ -23,7 +36,8 @@ export class EvolvedArchive implements EventArchive {
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   async getByAggregate(aggregate: any, id: string): Promise<any[]> {
-    return eventsToday(await this.stored.getByAggregate(aggregate, id), this.knowing(aggregate));
+    const evolution = this.knowing(aggregate);
+    return eventsToday(await this.stored.getByAggregate(typeIn(evolution, aggregate), id), evolution);
   }
 
   getFromVersion<A extends AnyAggregate>(
@@ -40,11 +54,12 @@ export class EvolvedArchive implements EventArchive {
     limit: number = Number.MAX_SAFE_INTEGER,
   ): Promise<any[]> {
     const evolution = this.knowing(aggregate);
+    const type = typeIn(evolution, aggregate);
     const events: StoredEvent[] = [];
     // Those of retired types count for nothing.
     for (let next = version; events.length < limit; ) {
       const most = limit - events.length;
-      const stored = await this.stored.getFromVersion(aggregate, id, next, most);
+      const stored = await this.stored.getFromVersion(type, id, next, most);
       events.push(...eventsToday(stored, evolution));
       if (stored.length < most) break;
       next = stored.at(-1)!.version + 1;
@@ -63,7 +78,7 @@ export class EvolvedArchive implements EventArchive {
 
   private async *today(query: StoreQuery, evolution: Evolution): AsyncGenerator<StoredEvent> {
     const names = namesIn(query, evolution);
-    for await (const stored of this.stored.query(withNames(query, names))) {
+    for await (const stored of this.stored.query(asStoredQuery(query, names, evolution))) {
       const event = today(stored, evolution);
       if (event !== undefined) yield* wantedParts(event, names);
     }
@@ -74,11 +89,11 @@ export class EvolvedArchive implements EventArchive {
   }
 
   head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
-    return this.stored.head(aggregate, id);
+    return this.stored.head(typeIn(this.evolution, aggregate), id);
   }
 
   heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
-    return this.stored.heads(aggregate);
+    return this.stored.heads(typeIn(this.evolution, aggregate));
   }
 
   async *quarantined(): AsyncGenerator<QuarantinedEvent> {

@@ -19,7 +19,7 @@ import type { ControlBlock } from '../shared/control-block.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { EventFilter, type Wanted } from './filter.ts';
 import { pageBytes } from './page-bytes.ts';
-import { filterOf, namesIn, storeQueryFields, withNames } from './query.ts';
+import { asStoredQuery, filterOf, namesIn, storeQueryFields } from './query.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
 const queryFields = fieldsOf<EventQuery>({ ...storeQueryFields.kinds, from: true, to: true, follow: true } as never);
@@ -77,7 +77,7 @@ export class History {
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
     const last = follow ? to : Math.min(to, this.control.position('written'));
     const names = namesIn(query, this.evolution);
-    const filter = filterOf(withNames(query, names));
+    const filter = filterOf(asStoredQuery(query, names, this.evolution));
     const pages = (signal: AbortSignal | undefined): AsyncGenerator<StoredEvent[]> =>
       this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
     return splits ? (signal) => this.inParts(pages(signal), names) : pages;
@@ -89,7 +89,8 @@ export class History {
    */
   reader(wanted: Wanted): PageReader {
     const names = this.evolution.names(wanted.types, wanted.aggregateType);
-    const filter = new EventFilter({ ...wanted, types: names && [...names.stored] });
+    const aggregateType = wanted.aggregateType && this.evolution.storedType(wanted.aggregateType);
+    const filter = new EventFilter({ ...wanted, aggregateType, types: names && [...names.stored] });
     const scan = this.store.scan(filter);
     return { page: (from, to, limit) => this.page(scan, filter, from, to, limit) };
   }

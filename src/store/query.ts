@@ -34,8 +34,10 @@ export function namesIn(query: StoreQuery, evolution: Evolution): WantedNames | 
 }
 
 /** The same query for what is stored. */
-export function withNames<Q extends StoreQuery>(query: Q, names: WantedNames | undefined): Q {
-  return names === undefined ? query : { ...query, type: undefined, types: [...names.stored] };
+export function asStoredQuery<Q extends StoreQuery>(query: Q, names: WantedNames | undefined, evolution: Evolution): Q {
+  const stored = names === undefined ? query : { ...query, type: undefined, types: [...names.stored] };
+  const { aggregate } = query;
+  return aggregate === undefined ? stored : { ...stored, aggregate: evolution.storedType(nameOf(aggregate)) };
 }
 
 /** The first `limit` events of a type. */

@@ -1,5 +1,6 @@
 // The contract of the store: what a shard needs to bring an aggregate back, and what a user may ask.
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import type { NewEvent, StoredEvent } from '../model/event.ts';
 import type { Outcome } from '../model/receipt.ts';
 import type { ReadState } from '../wire/carried.ts';
@@ -267,5 +268,6 @@ export interface EventStore extends TypedEventArchive {
   saveWithTx(client: TransactionClient, events: readonly NewEvent[]): Promise<void>;
 }
 
+/** As it is stored. */
 export const nameOf = (aggregate: AnyAggregate | string): string =>
-  typeof aggregate === 'string' ? aggregate : aggregate.name;
+  typeof aggregate === 'string' ? aggregate : storedTypeOf(aggregate);

@@ -171,7 +171,7 @@ function resolveAggregates(
   }
   for (const one of aggregates) checkAggregate(one);
   checkRegistered(aggregates, definitions);
-  return new Set(aggregates.map(nameOf));
+  return new Set(aggregates.map((one) => todaysNameOf(one, definitions)));
 }
 
 function resolveTypes(
@@ -186,8 +186,8 @@ function resolveTypes(
   return { types: wanted?.today, wanted, evolution };
 }
 
-const nameOf = (aggregate: AnyAggregate | string): string =>
-  typeof aggregate === 'string' ? aggregate : aggregate.name;
+const todaysNameOf = (aggregate: AnyAggregate | string, definitions: ReadonlyMap<string, AnyAggregate>): string =>
+  typeof aggregate === 'string' ? (definitions.get(aggregate)?.name ?? aggregate) : aggregate.name;
 
 function checkFactor(factor: number): number {
   if (Number.isFinite(factor) && factor >= 1) return factor;

@@ -19,8 +19,12 @@ const filterOf = (value: unknown): FilterRecord => checked(value, filterShape, '
 
 function filterRecord({ wanted, aggregates, evolution }: SubscriptionSettings): FilterRecord {
   const types = wanted && [...wanted.today].flatMap((type) => [type, ...evolution.sourcesOf(type)]);
-  return { types: types ? [...new Set(types)].sort() : null, aggregates: aggregates ? [...aggregates].sort() : null };
+  return { types: types ? [...new Set(types)].sort() : null, aggregates: storedAggregates({ aggregates, evolution }) };
 }
+
+/** By the names that stay when a type is renamed. */
+const storedAggregates = ({ aggregates, evolution }: Pick<SubscriptionSettings, 'aggregates' | 'evolution'>) =>
+  aggregates ? [...aggregates].map((type) => evolution.storedType(type)).sort() : null;
 
 /** What `now` takes that `before` did not; undefined: nothing. */
 function widenedBy(
@@ -28,7 +32,7 @@ function widenedBy(
   now: SubscriptionSettings,
 ): Partial<Record<'types' | 'aggregates', string[] | '*'>> | undefined {
   const types = before.types === null ? undefined : now.wanted === undefined ? '*' : newTypes(before.types, now);
-  const aggregates = added(before.aggregates, now.aggregates === undefined ? null : [...now.aggregates]);
+  const aggregates = added(before.aggregates, storedAggregates(now));
   if (types === undefined && aggregates === undefined) return undefined;
   return { ...(types && { types }), ...(aggregates && { aggregates }) };
 }

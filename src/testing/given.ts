@@ -191,16 +191,21 @@ class Trial<A extends AnyAggregate> {
     return this.result as Outcome<A> | Promise<Outcome<A>>;
   }
 
+  private todaysType(stored: string): string {
+    const { definition, name } = this.actor.type;
+    return stored === name ? definition.name : stored;
+  }
+
   private settle(execution: Execution, value: unknown): Outcome<A> {
     execution.end();
     const events: StoredEvent[] = [];
     const sent: Outcome<A>['sent'][number][] = [];
     const frame = new FrameReader(this.group.frames.bytes).at(GROUP_HEADER_BYTES);
     for (let i = 0; i < this.group.frameCount; i++) {
-      if (frame.kind === FrameKind.event) events.push(decodeEvent(frame, 0));
+      if (frame.kind === FrameKind.event) events.push(decodeEvent(frame, 0, this.todaysType(frame.aggregateType)));
       else
         sent.push({
-          aggregateType: frame.aggregateType,
+          aggregateType: this.todaysType(frame.aggregateType),
           id: frame.aggregateId,
           command: sendersIn(frame.name).command,
           input: userJson(frame.dataJson),

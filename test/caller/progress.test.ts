@@ -11,7 +11,7 @@ const full = new TrunklineError('StoreUnavailable', { store: 'embedded', cause: 
 
 function waitingFor(timeoutMs: number): { control: TestControlBlock; progress: Progress } {
   const control = new TestControlBlock();
-  const settings = { hasStream: true, isStoreElsewhere: false, waitTimeoutMs: timeoutMs };
+  const settings = { hasStream: true, isStoreElsewhere: false, waitTimeoutMs: timeoutMs, todaysType: String };
   const progress = new Progress(control, settings, new Refusals(), new StoreAnswers());
   onTestFinished(() => progress.fail(full));
   return { control, progress };

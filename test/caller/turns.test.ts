@@ -25,6 +25,7 @@ const options = {
   hasStream: false,
   waitTimeoutMs: 60_000,
   isStoreElsewhere: false,
+  todaysType: String,
 } as const;
 
 const noMessages: MessageTaker = { isReliefDue: false, add() {}, settledUpTo() {}, fenced() {} };

@@ -6,6 +6,7 @@ import { checkAggregate, checkFunction } from '../../base/checks.ts';
 import { checkFields } from '../../base/known-fields.ts';
 import { isThenable } from '../../base/thenable.ts';
 import type { AnyAggregate, EventNamed, EventOf } from '../../model/aggregate.ts';
+import { storedTypeOf } from '../../model/aggregate-names.ts';
 
 /** What settings call them: `integration.{type}`, for their schemas, and for whether they are published. */
 export const integrationName = 'integration';
@@ -57,7 +58,7 @@ export function integration<A extends AnyAggregate>(
   checkFields('integration', mapping, Object.keys(aggregate.events));
   for (const [type, map] of Object.entries(mapping)) checkFunction(`integration.${type}`, map);
   if (whole !== undefined) checkFunction('integration whole', whole);
-  return { aggregateType: aggregate.name, aggregate, mapping: mapping as Integration['mapping'], whole };
+  return { aggregateType: storedTypeOf(aggregate), aggregate, mapping: mapping as Integration['mapping'], whole };
 }
 
 /** Of a callback that must be synchronous. No code owns the promise, if it is one: its rejection would end the thread. */

@@ -5,7 +5,6 @@
 import { checkId, checkInteger } from '../../base/checks.ts';
 import { TrunklineError } from '../../base/errors.ts';
 import { NAME_BYTES_LIMIT } from '../../base/name-limits.ts';
-import { own } from '../../base/own.ts';
 import { tame } from '../../base/tame.ts';
 import type { Batch } from '../../log/sink.ts';
 import { decodeEvent, type StoredEvent } from '../../model/event.ts';
@@ -18,6 +17,7 @@ import { type IntegrationEvent, integrationName } from './integration.ts';
 import type { Integrations } from './integrations.ts';
 import type { KafkaSettings } from './kafka-options.ts';
 import { partitionOf } from './partition.ts';
+import type { Publishing } from './publishing.ts';
 import type { Schemas } from './schemas.ts';
 import type { OutRecord, TopicState } from './stream.ts';
 import { eventTopic, isLegalTopic, quarantineTopicOf, type TopicName, type Topics } from './topics.ts';
@@ -41,7 +41,6 @@ const batchOverheadBytes = 128;
 const requestBytesLimit = 16 << 20;
 const requestRecords = 1000;
 const draftsAtOnce = 250;
-const allOn: Readonly<Record<string, boolean>> = {};
 const defaultMessageBytes = 1_000_000;
 
 export interface PlannerParts {
@@ -50,6 +49,7 @@ export interface PlannerParts {
   topics: Topics;
   schemas: Schemas | undefined;
   integrations: Integrations;
+  publishing: Publishing;
 }
 
 /** What of a batch one transaction publishes: the positions behind `after`, to the end of a command at `to`. */
@@ -72,18 +72,10 @@ export function endOfPart(batch: Batch, after: number, span: number): number {
 }
 
 export class Planner {
-  private publishing: Readonly<Record<string, boolean>>;
   private readonly parts: PlannerParts;
 
   constructor(parts: PlannerParts) {
     this.parts = parts;
-    const { publishing } = parts.settings;
-    this.publishing = Object.keys(publishing).length === 0 ? allOn : publishing;
-  }
-
-  /** These types are published from now on, or are not; the others as before. */
-  change(publishing: Readonly<Record<string, boolean>>): void {
-    this.publishing = { ...this.publishing, ...publishing };
   }
 
   /**
@@ -121,12 +113,6 @@ export class Planner {
     }
     packer.current.push(checkpoint);
     yield packer.current;
-  }
-
-  private isOn(aggregateType: string, type: string): boolean {
-    const { publishing } = this;
-    if (publishing === allOn) return true;
-    return own(publishing, `${aggregateType}.${type}`) ?? own(publishing, aggregateType) ?? true;
   }
 
   /** Some at a time. */
@@ -178,9 +164,9 @@ export class Planner {
     drafts: Draft[],
     setAside: SetAside[],
   ): void {
-    const { settings, topicOf, schemas } = this.parts;
+    const { settings, topicOf, schemas, publishing } = this.parts;
     const { name: type, metadataJson } = frame;
-    if (!this.isOn(aggregateType, type)) return;
+    if (!publishing.isOn(aggregateType, type)) return;
     const event: OutEvent = {
       id: frame.id,
       type,
@@ -219,10 +205,10 @@ export class Planner {
     try {
       const made = this.parts.integrations.map(aggregateType, events);
       const fresh = made.map(({ event, cause }, index) => ({
-        ...this.integrationDraft(event, cause, index),
+        ...this.integrationDraft(event, aggregateType, cause, index),
         isRelayed,
       }));
-      drafts.push(...fresh.filter(({ event: { type } }) => this.isOn(integrationName, type)));
+      drafts.push(...fresh.filter(({ event: { type } }) => this.parts.publishing.isOn(integrationName, type)));
     } catch (error) {
       const cause = events.at(-1)!;
       const { position, aggregateId, type } = cause;
@@ -234,10 +220,15 @@ export class Planner {
   }
 
   /** Throws whatever makes it no event for the outside. */
-  private integrationDraft(made: IntegrationEvent, cause: StoredEvent, index: number): Omit<Draft, 'isRelayed'> {
+  private integrationDraft(
+    made: IntegrationEvent,
+    aggregateType: string,
+    cause: StoredEvent,
+    index: number,
+  ): Omit<Draft, 'isRelayed'> {
     const { settings, schemas, topics } = this.parts;
     const { type, version = 1, data, topic, key = cause.aggregateId, source } = made;
-    const { aggregateType, aggregateId } = cause;
+    const { aggregateId } = cause;
     checkId('the type of an integration event', type, NAME_BYTES_LIMIT);
     checkId('the key of an integration event', key);
     checkInteger('version of an integration event', version, 1, 65535);

@@ -24,6 +24,7 @@ import { Integrations } from './integrations.ts';
 import type { KafkaSettings } from './kafka-options.ts';
 import { PartitionMemory } from './partition-memory.ts';
 import { endOfPart, type Part, Planner, type SetAside } from './plan.ts';
+import { Publishing } from './publishing.ts';
 import { Schemas } from './schemas.ts';
 import { checkPublishing } from './settings.ts';
 import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from './stream.ts';
@@ -46,9 +47,10 @@ export async function createSink(options: unknown, info: SinkInfo): Promise<Sink
   const settings = options as KafkaSettings;
   const topicOf = await topicNaming(settings.topics);
   declaredTopics(info.events, topicOf, settings.topics); // refuses names that Kafka would not take
-  refuseUnknown('stream.publishing', settings.publishing, info.events);
+  const publishing = new Publishing(info.events, 'stream.publishing', settings.publishing);
   const client = await connect(settings);
-  return new KafkaSink(settings, info, client, topicOf, await integrationsOf(settings.integration));
+  const integrations = await integrationsOf(settings.integration);
+  return new KafkaSink(settings, info, client, topicOf, { integrations, publishing });
 }
 
 async function integrationsOf(module: string | undefined): Promise<Integrations> {
@@ -60,16 +62,6 @@ async function integrationsOf(module: string | undefined): Promise<Integrations>
   throw new TrunklineError('InvalidOptions', { option: 'stream.integration', reason });
 }
 
-/** Aggregate types may be entities', which are not declared; of those that are declared, all events are known. */
-function refuseUnknown(option: string, publishing: KafkaSettings['publishing'], events: SinkInfo['events']): void {
-  const known = new Set(events.flatMap(({ aggregateType, type }) => [aggregateType, `${aggregateType}.${type}`]));
-  const wrong = Object.keys(publishing).find(
-    (name) => !known.has(name) && events.some(({ aggregateType }) => name.startsWith(`${aggregateType}.`)),
-  );
-  if (wrong === undefined) return;
-  throw new TrunklineError('InvalidOptions', { option, reason: `the aggregate of '${wrong}' declares no such event` });
-}
-
 class KafkaSink implements Sink {
   readonly takesParts = true;
   private readonly settings: KafkaSettings;
@@ -79,6 +71,7 @@ class KafkaSink implements Sink {
   private readonly topics: Topics;
   private readonly schemas: Schemas | undefined;
   private readonly planner: Planner;
+  private readonly publishing: Publishing;
   private readonly noteFile: string;
   private checkpoint: Checkpoint | undefined;
   private producer: TransactionalProducer | undefined;
@@ -98,7 +91,7 @@ class KafkaSink implements Sink {
     info: SinkInfo,
     client: StreamClient,
     topicOf: TopicName,
-    integrations: Integrations,
+    mapping: { readonly integrations: Integrations; readonly publishing: Publishing },
   ) {
     this.settings = settings;
     this.info = info;
@@ -110,7 +103,8 @@ class KafkaSink implements Sink {
       info.report(new TrunklineError('TopicDrift', { ...drift })),
     );
     this.schemas = settings.registry && new Schemas(settings.registry, settings.format);
-    this.planner = new Planner({ settings, topicOf, topics: this.topics, schemas: this.schemas, integrations });
+    this.publishing = mapping.publishing;
+    this.planner = new Planner({ settings, topicOf, topics: this.topics, schemas: this.schemas, ...mapping });
   }
 
   open(): Promise<number> {
@@ -166,8 +160,7 @@ class KafkaSink implements Sink {
 
   configure(change: unknown): void {
     const publishing = checkPublishing('publishing', (change as { publishing?: unknown }).publishing);
-    refuseUnknown('publishing', publishing, this.info.events);
-    this.planner.change(publishing);
+    this.publishing.change('publishing', publishing);
   }
 
   private async begin(): Promise<void> {

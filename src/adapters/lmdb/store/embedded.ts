@@ -127,7 +127,7 @@ export class EmbeddedStore implements LocalArchive {
     moment: AsOf,
   ): Promise<StateAt<StateOf<A>> | undefined> {
     const upTo = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
-    return foldTo(aggregate, this.eventsOf(aggregate.name, id, 1, upTo), moment);
+    return foldTo(aggregate, this.eventsOf(nameOf(aggregate), id, 1, upTo), moment);
   }
 
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {

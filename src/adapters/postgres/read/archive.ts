@@ -210,7 +210,7 @@ export class PostgresArchive implements StoreArchive {
   ): Promise<StateAt<StateOf<A>> | undefined> {
     const limit = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
     if (limit < 1) return undefined;
-    return foldTo(aggregate, await this.eventsOf(aggregate.name, id, 1, limit), moment);
+    return foldTo(aggregate, await this.eventsOf(nameOf(aggregate), id, 1, limit), moment);
   }
 
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
