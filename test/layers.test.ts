@@ -130,7 +130,7 @@ const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly 
   'postgres.ts': { files: 43, packages: [] },
   'kafka.ts': { files: 27, packages: [] },
   'testing.ts': { files: 45, packages: [] },
-  'shard/thread.ts': { files: 88, packages: [] },
+  'shard/thread.ts': { files: 89, packages: [] },
   'log/thread.ts': { files: 55, packages: [] },
   'log/sync-thread.ts': { files: 30, packages: [] },
   'flush/flush-thread.ts': { files: 56, packages: [] },

@@ -76,7 +76,7 @@ export function makeHost(made: {
       isStoreElsewhere: options.store !== undefined,
       todaysType: (aggregateType) => evolution.todaysType(aggregateType),
     },
-    messages: { settings: options.messages, events: deliveryEvents(logger, options.messages) },
+    messages: { settings: options.messages, events: deliveryEvents(logger, options.messages, evolution) },
     report: (error) => reportDefect(error, logger),
   });
   const failure = new RuntimeFailure(logger, (error) => dispatch.inFlight.fail(error));

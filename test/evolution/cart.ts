@@ -12,12 +12,16 @@ export const Cart = defineAggregate('cart', {
   commands: {
     add(cart, sku: string) {
       if (sku === '') throw new Rejected('no-sku');
+      if (sku === 'broken') throw new Error('broken');
       cart.raise('ItemAdded', { sku });
       return cart.state.items.length;
     },
     sendItself(cart, sku: string): void {
       cart.raise('ItemAdded', { sku });
       cart.send<AnyAggregate>(Cart, 'other').add!(sku);
+    },
+    async askTill(cart, id: string): Promise<unknown> {
+      return await cart.ask<AnyAggregate>(Till, id).lookBack!(cart.id);
     },
     count: (cart) => cart.state.items.length,
     async askItself(cart, id: string): Promise<unknown> {
@@ -38,5 +42,9 @@ export const Till = defineAggregate('till', {
       till.send(Cart, id).add(`by ${till.id}`);
       return items;
     },
+    async lookBack(till, id: string): Promise<unknown> {
+      return await till.ask<AnyAggregate>(Cart, id).askTill!(till.id);
+    },
+    sendBroken: (till, id: string): void => till.send(Cart, id).add('broken'),
   },
 });

@@ -1,7 +1,7 @@
 // What one release has written, as a later one reads it, at every door.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRuntime, type Runtime, type StoredEvent } from '../../src/index.ts';
-import { all, scratchFolder } from '../runtime/scratch.ts';
+import { all, scratchFolder, until } from '../runtime/scratch.ts';
 import { Order as OrderBefore } from './release-1.ts';
 import { Order } from './release-2.ts';
 
@@ -61,6 +61,21 @@ describe('what an earlier release has written', () => {
     expect(shown(await all(runtime.events({ aggregate: Order, type: 'PhoneGiven' })))).toEqual([read[3]]);
     expect(shown(await all(runtime.store.query({ types: ['AddressGiven'] })))).toEqual([read[2]]);
     expect(await all(runtime.events({ type: 'CouponUsed' }))).toEqual([]);
+  });
+
+  test('is heard by any name of the event, and no longer after off()', async () => {
+    const heard: string[] = [];
+    const listener = ({ type }: StoredEvent): void => void heard.push(type);
+    runtime.bus.on(Order, 'LineAdded' as 'ItemAdded', listener);
+    await runtime.ref(Order, 'o3').create('1', 'EUR');
+    await runtime.ref(Order, 'o3').add('box');
+    await until(
+      () => heard,
+      ({ length }) => length === 1,
+    );
+    runtime.bus.off(Order, 'LineAdded', listener);
+    expect(runtime.bus.isIdle).toBe(true);
+    expect(heard).toEqual(['ItemAdded']);
   });
 
   test('comes to handlers and projections so', async () => {

@@ -28,6 +28,13 @@ test('two releases go on with one aggregate in turn', { timeout: 60_000 }, async
   expect(stored).toEqual([{ aggregate_type: 'basket' }]);
 });
 
+test('roles may raise events of none of its names', async () => {
+  for (const name of ['cart', 'basket', 'trolley']) {
+    const raised = administer(connectionString, `select trunkline.raise_event('${name}', 'x', 'ItemAdded', '{}')`);
+    await expect(raised).rejects.toMatchObject({ code: 'TKWRD' });
+  }
+});
+
 test('a program alone reads it by each name, with the definition and without', async () => {
   const options = postgres({ connectionString });
   await using known = await openEventStore(options, { aggregates: [Cart] });

@@ -1,6 +1,13 @@
 // An aggregate type under a new name: its history goes on, whatever name it is asked for by.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createRuntime, defineAggregate, event, type Runtime, type StoredEvent } from '../../src/index.ts';
+import {
+  createRuntime,
+  defineAggregate,
+  event,
+  type Runtime,
+  type StoredEvent,
+  type UndeliveredMessage,
+} from '../../src/index.ts';
 import { reducerFingerprint } from '../../src/shard/evolve.ts';
 import { given } from '../../src/testing.ts';
 import { all, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
@@ -96,6 +103,27 @@ describe('a renamed aggregate', () => {
       (cart) => cart?.version === 1,
     );
     await expect(runtime.ref(Cart, 'b5').askItself('b5')).rejects.toMatchObject({ code: 'AskItself' });
+    await expect(runtime.ref(Cart, 'b5').askTill('t3')).rejects.toMatchObject({ code: 'AskCycle' });
+  });
+
+  test('a message to it that fails is found by each name', async () => {
+    const told: UndeliveredMessage[] = [];
+    const messageOptions = { retry: { attempts: 1 }, onUndelivered: (one: UndeliveredMessage) => void told.push(one) };
+    const runtime = await startRuntime({ aggregates: [Cart, Till], shards: 1, messages: messageOptions });
+    await runtime.ref(Till, 't4').sendBroken('b6');
+    const { messages } = runtime.deadLetters;
+    for (const aggregate of ['cart', 'basket', 'trolley', Cart]) {
+      const letters = await until(
+        () => messages.list({ aggregate }),
+        ({ length }) => length > 0,
+      );
+      expect(letters).toMatchObject([{ target: { aggregateType: 'cart', aggregateId: 'b6' }, command: 'add' }]);
+    }
+    await until(
+      () => told,
+      ({ length }) => length === 1,
+    );
+    expect(told).toMatchObject([{ target: { aggregateType: 'cart', aggregateId: 'b6' } }]);
   });
 
   test('is named so by errors', async () => {
@@ -173,6 +201,19 @@ describe('names', () => {
       });
     }
   });
+});
+
+test('a subscription to it by its former name has skipped nothing', async () => {
+  const dataDir = scratchFolder();
+  const warned: unknown[] = [];
+  const logger = { debug: none, info: none, error: none, warn: (details: unknown) => void warned.push(details) };
+  for (const type of [Basket, Cart]) {
+    const runtime = await createRuntime({ logger, dataDir, aggregates: [type], shards: 1 });
+    const handler = runtime.subscribe({ name: 'h', aggregates: [type], handle: none });
+    await handler.caughtUpTo(await runtime.ref(type as typeof Cart, 'b').add('shoe'));
+    await runtime.close();
+  }
+  expect(warned).toEqual([]);
 });
 
 test('given() names it by its name of today', async () => {

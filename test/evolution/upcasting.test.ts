@@ -1,8 +1,18 @@
 // Versions and names of an event: what a declaration takes, how an older payload becomes one of today, and what is refused.
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { defineAggregate, event, openEventStore, postgres, TrunklineError, versions } from '../../src/index.ts';
-import { evolutionOf, type ReadEvent } from '../../src/model/evolution.ts';
+import {
+  defineAggregate,
+  event,
+  openEventStore,
+  postgres,
+  type StoredEvent,
+  TrunklineError,
+  versions,
+} from '../../src/index.ts';
+import { eventOf } from '../../src/model/event.ts';
+import { Evolution, evolutionOf, type ReadEvent } from '../../src/model/evolution.ts';
+import { eventsToday } from '../../src/model/evolved-event.ts';
 
 const place = { aggregateType: 'order', aggregateId: 'o1', version: 3, position: 17 };
 
@@ -256,4 +266,27 @@ test.each([
 ])('a store that is opened for reading with %s is refused before it is asked', async (_, reading) => {
   const store = postgres({ connectionString: 'postgres://localhost:1/x' });
   await expect(openEventStore(store, reading as never)).rejects.toMatchObject({ code: 'InvalidOptions' });
+});
+
+test('parts of an event of a renamed aggregate have its name of today', () => {
+  const Contact = defineAggregate('contact', {
+    module: import.meta.url,
+    renamedFrom: ['person'],
+    state: () => ({}),
+    events: {
+      Named: event<{ name: string }>().splitFrom('Met', (old) => [
+        ['Named', old],
+        ['Named', old],
+      ]),
+    },
+    evolve: { Named: (state) => state },
+    commands: {},
+  });
+  const place = { id: '0190a5a5-0000-7000-8000-000000000000', position: 1, aggregateId: 'p', version: 1, metadata: {} };
+  const met = { ...place, aggregateType: 'person', type: 'Met', schemaVersion: 1, data: { name: 'Ada' } };
+  const parts = eventsToday(
+    [eventOf({ ...met, occurredAt: new Date(0) }) as unknown as StoredEvent],
+    new Evolution([Contact]),
+  );
+  expect(parts.map(({ aggregateType, type }) => [aggregateType, type])).toEqual(Array(2).fill(['contact', 'Named']));
 });

@@ -1,6 +1,7 @@
 // Events on their way to Kafka, against a real broker, by both clients.
 import { describe, expect, test } from 'vitest';
 import { isError } from '../../src/index.ts';
+import { Cart } from '../evolution/cart.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { clients, keepingLogger, refusalOf, setUp } from './setup.ts';
@@ -202,6 +203,20 @@ test('either kind can be published alone, domain events or integration events', 
     [topics[1], '2'],
     [topics[0], '1'],
   ]);
+});
+
+test('topics and records of a renamed aggregate keep the name that consumers know; mappings see the one of today', async () => {
+  const { prefix, stream, records } = await setUp({
+    integration: new URL('./cart-integrations.ts', import.meta.url).href,
+    publishing: { trolley: true },
+  });
+  const runtime = await startRuntime({ aggregates: [Cart], stream });
+  await runtime.ref(Cart, 'c').with({ ack: 'published' }).add('shoe');
+  const found = await records(2, `${prefix}.integration.basket`, `${prefix}.basket`);
+  expect(found.map(({ headers }) => headers['aggregate-type'])).toEqual(['basket', 'basket']);
+  expect(JSON.parse(String(found.find(({ topic }) => topic.includes('integration'))!.value))).toMatchObject({
+    data: { sku: 'shoe', aggregateType: 'cart' },
+  });
 });
 
 test('a topic that cannot be told, or that Kafka would not take, sets its event aside', async () => {
