@@ -3,6 +3,7 @@
 import { invalid } from '../base/checks.ts';
 import { compareKeys } from '../base/key-order.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import { checkAggregates } from '../model/aggregates-option.ts';
 
 /** One aggregate type, as two releases define it. */
@@ -25,15 +26,15 @@ export interface Pairs {
 export function pairsOf(old: readonly AnyAggregate[], now: readonly AnyAggregate[]): Pairs {
   checkAggregates(old, undefined, 'old');
   checkAggregates(now, undefined, 'new');
-  const news = new Map(now.map((definition) => [definition.name as string, definition]));
+  const news = new Map(now.map((definition) => [storedTypeOf(definition), definition]));
   const pairs = old.flatMap((definition): Pair[] => {
-    const { name } = definition;
+    const name = storedTypeOf(definition);
     const successor = news.get(name);
     return successor === undefined ? [] : [{ name, old: definition, new: successor }];
   });
   if (pairs.length === 0) invalid('new', undefined, 'has no aggregate of a name that is in `old`');
   const paired = new Set(pairs.map(({ name }) => name));
   const alone = (definitions: readonly AnyAggregate[]): string[] =>
-    definitions.map(({ name }): string => name).filter((name) => !paired.has(name));
+    definitions.filter((one) => !paired.has(storedTypeOf(one))).map(({ name }): string => name);
   return { pairs: pairs.sort((a, b) => compareKeys(a.name, b.name)), onlyOld: alone(old), onlyNew: alone(now) };
 }

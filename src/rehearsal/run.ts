@@ -8,6 +8,7 @@ import { crc32 } from 'node:zlib';
 import { invalid } from '../base/checks.ts';
 import { performance, yieldToLoop } from '../base/clock.ts';
 import { compareKeys } from '../base/key-order.ts';
+import { namesOf } from '../model/aggregate-names.ts';
 import type { FrameArchive } from '../store/store.ts';
 import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from './contract.ts';
 import { type History, openHistory } from './history.ts';
@@ -76,7 +77,7 @@ class Run {
     const running: Promise<RehearsalDifference | undefined>[] = [];
     let next: Rehearsal['next'];
     for (const pair of pairs) {
-      if (type !== undefined && pair.name !== type) continue;
+      if (type !== undefined && !namesOf(pair.new).includes(type)) continue;
       if (from !== undefined && compareKeys(pair.name, from.aggregateType) < 0) continue;
       for await (const stored of this.aggregatesOf(pair)) {
         if (signal?.aborted) {

@@ -7,6 +7,8 @@ import { type Dialect, jsonSchemaOf, type PayloadSchema } from '../model/json-sc
 
 export interface DescribedAggregate {
   readonly name: string;
+  /** Names that the type had before, the oldest first: that one is stored. */
+  readonly formerNames: readonly string[];
   /** By name. */
   readonly events: readonly DescribedEvent[];
   /** Event types of the past that mean nothing any more. */
@@ -49,8 +51,9 @@ const dialects: readonly Dialect[] = ['draft-2020-12', 'draft-07'];
 /** By name. */
 export function describeAggregates(aggregates: readonly AnyAggregate[]): DescribedAggregate[] {
   return aggregates
-    .map(({ name, events, retired }) => ({
+    .map(({ name, renamedFrom = [], events, retired }) => ({
       name: name as string,
+      formerNames: [...renamedFrom],
       events: Object.entries(events as Record<string, EventSpec<unknown>>)
         .map(([type, spec]) => describeEvent(type, spec))
         .sort((a, b) => compare(a.type, b.type)),

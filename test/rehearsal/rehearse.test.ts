@@ -254,3 +254,17 @@ test('a service that runs is not disturbed, in the same process either', async (
   await runtime.ref(Basket, 'b-2').with({ ack: 'stored' }).fill(2);
   expect((await runtime.state(Basket, 'b-2'))?.state).toEqual({ items: 2 });
 });
+
+test('an aggregate type under a new name is beside itself, and is chosen by each name', async () => {
+  const { name: _, ...rest } = Rounded;
+  const Deal = defineAggregate('deal', { ...(rest as any), module: import.meta.url, renamedFrom: ['order'] });
+  for (const type of [undefined, 'deal', 'order']) {
+    expect(await compared(Deal, { type })).toMatchObject({ aggregates: 30, different: 3, onlyOld: [], onlyNew: [] });
+  }
+  const Again = defineAggregate('bargain', {
+    ...(rest as any),
+    module: import.meta.url,
+    renamedFrom: ['order', 'deal'],
+  });
+  expect(await rehearse({ dataDir, old: [Deal], new: [Again] })).toMatchObject({ aggregates: 30, different: 0 });
+});

@@ -17,7 +17,15 @@ const standard = (output?: (options: { target: string }) => unknown): any => ({
 
 const one = (events: Record<string, any>, retired: string[] = []) => {
   const evolve = Object.fromEntries(Object.keys(events).map((type) => [type, (state: unknown) => state]));
-  const spec = { module: import.meta.url, state: () => 0, events, evolve: evolve as any, commands: {}, retired };
+  const spec = {
+    module: import.meta.url,
+    state: () => 0,
+    events,
+    evolve: evolve as any,
+    commands: {},
+    retired,
+    renamedFrom: ['client'],
+  };
   return describeAggregates([defineAggregate('customer', spec)])[0]!;
 };
 
@@ -43,6 +51,7 @@ test('versions, names and splits are told, sorted, and survive JSON', () => {
   const plain = { schemaVersion: 1, payload: { dialect, schema: body({ all: string }) }, hasDown: false };
   expect(described).toEqual({
     name: 'customer',
+    formerNames: ['client'],
     retired: ['Greeted', 'Zeal'],
     events: [
       {
