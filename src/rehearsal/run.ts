@@ -28,7 +28,7 @@ export async function runRehearsal(given: RehearsalOptions): Promise<Rehearsal> 
   const options = checkOptions(given);
   const pairs = pairsOf(options.old, options.new);
   const { aggregateType: type } = options;
-  if (type !== undefined && !pairs.pairs.some(({ name }) => name === type)) {
+  if (type !== undefined && !pairs.pairs.some((pair) => namesOf(pair.new).includes(type))) {
     invalid('aggregateType', type, 'is no aggregate that both `old` and `new` have');
   }
   const history = await openHistory(options);

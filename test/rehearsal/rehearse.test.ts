@@ -258,8 +258,13 @@ test('a service that runs is not disturbed, in the same process either', async (
 test('an aggregate type under a new name is beside itself, and is chosen by each name', async () => {
   const { name: _, ...rest } = Rounded;
   const Deal = defineAggregate('deal', { ...(rest as any), module: import.meta.url, renamedFrom: ['order'] });
-  for (const type of [undefined, 'deal', 'order']) {
-    expect(await compared(Deal, { type })).toMatchObject({ aggregates: 30, different: 3, onlyOld: [], onlyNew: [] });
+  for (const aggregateType of [undefined, 'deal', 'order']) {
+    expect(await compared(Deal, { aggregateType })).toMatchObject({
+      aggregates: 30,
+      different: 3,
+      onlyOld: [],
+      onlyNew: [],
+    });
   }
   const Again = defineAggregate('bargain', {
     ...(rest as any),
