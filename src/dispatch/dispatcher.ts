@@ -49,7 +49,7 @@ export class CommandDispatcher implements CommandSender, NamedSender {
   readonly progress: Progress;
   readonly inFlight: InFlight;
   private readonly types: readonly AnyAggregate[];
-  /** Where a command goes, and what becomes of its events, is told by these. */
+  /** Channels, fences and receipts go by these. */
   private readonly storedTypes: readonly string[];
   private readonly commandNames: readonly (readonly string[])[];
   private readonly control: ControlBlockWriter<'host'>;

@@ -25,7 +25,7 @@ class EvolvedEvent implements StoredEvent {
   declare readonly metadata: Metadata;
   readonly #stored: StoredEvent;
   readonly #evolution: AggregateEvolution;
-  /** undefined: nobody knows its type. */
+  /** undefined: no definition knows its type. */
   readonly #known: StoredName | undefined;
   #data: unknown;
   #parts: readonly StoredEvent[] | undefined;

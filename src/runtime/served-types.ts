@@ -1,7 +1,7 @@
 // The aggregate types that this data directory was ever served with. A start that lacks one of them says so: its aggregates stay
-// where they are, and a type that was renamed without `renamedFrom` would begin anew, in silence.
+// where they are, and a type that was renamed without `renamedFrom` would begin with no history, in silence.
 //
-// What entities are called is declared nowhere, so the store itself cannot tell which types somebody ought to serve.
+// What entities are called is declared nowhere, so the store itself cannot tell which types a runtime ought to serve.
 
 import { join } from 'node:path';
 import { writeFileDurably } from '../base/durable-file.ts';
@@ -34,7 +34,7 @@ export function noteServedTypes(dataDir: string, aggregates: readonly AnyAggrega
   }
 }
 
-/** It is a note: one that cannot be understood is made anew. */
+/** It is a note: one that cannot be understood is written again. */
 function typesIn(file: string): string[] {
   try {
     const { format, types } = parseFields(readText(file, bytesLimit) ?? '{}');
