@@ -24,7 +24,7 @@ export interface EventDeclaration {
 
 /** An event as everyone sees it: immutable, in past tense, of one aggregate, at one place in the log. */
 export interface StoredEvent<Type extends string = string, Data = unknown, Name extends string = string> {
-  /** UUIDv7, unique but where who saves an event has chosen its id: `id`, aggregate and `version` together always are. */
+  /** UUIDv7, unique but where who saves an event has chosen its id: tell such apart by aggregate and `version`. */
   readonly id: string;
   /** Place in the log: increases strictly, with gaps (receipts and messages take places too). 0 while only `raised`. */
   readonly position: number;
