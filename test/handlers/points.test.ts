@@ -57,7 +57,6 @@ test.each(['embedded', 'postgres'])(
       retry: { attempts: 1 },
       handle: (event, { tx }) => handlePoint(event, tx, url !== undefined),
     });
-    // Ten thousand transactions may be left, and the test's own bound is the only one.
     await subscription.caughtUpTo(runtime.status().written, { timeoutMs: 600_000 });
     const letters = await runtime.deadLetters.list({ limit: 1e6 });
     const counts = new Map<string, unknown>();
