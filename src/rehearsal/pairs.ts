@@ -3,13 +3,15 @@
 import { invalid } from '../base/checks.ts';
 import { compareKeys } from '../base/key-order.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
-import { storedTypeOf } from '../model/aggregate-names.ts';
+import { namesOf, storedTypeOf } from '../model/aggregate-names.ts';
 import { checkAggregates } from '../model/aggregates-option.ts';
 
 /** One aggregate type, as two releases define it. */
 export interface Pair {
   /** The name that its events are stored by. */
   readonly name: string;
+  /** Every name that either side knows it by. */
+  readonly names: ReadonlySet<string>;
   readonly old: AnyAggregate;
   readonly new: AnyAggregate;
 }
@@ -30,7 +32,9 @@ export function pairsOf(old: readonly AnyAggregate[], now: readonly AnyAggregate
   const pairs = old.flatMap((definition): Pair[] => {
     const name = storedTypeOf(definition);
     const successor = news.get(name);
-    return successor === undefined ? [] : [{ name, old: definition, new: successor }];
+    if (successor === undefined) return [];
+    const names = new Set([...namesOf(definition), ...namesOf(successor)]);
+    return [{ name, names, old: definition, new: successor }];
   });
   if (pairs.length === 0) invalid('new', undefined, 'has no aggregate of a name that is in `old`');
   const paired = new Set(pairs.map(({ name }) => name));

@@ -34,8 +34,12 @@ export function pathOf(place: Place | undefined): string {
 export class IgnoredPlaces {
   private readonly patterns: readonly { readonly type: string; readonly names: readonly string[] }[];
 
-  /** `type:path`, or a path of any type; `*` stands for any type, or any one name. @throws InvalidOptions */
-  constructor(patterns: readonly string[], types: readonly string[]) {
+  /**
+   * `type:path`, or a path of any type; `*` stands for any type, or any one name. `types`: by each name that a type has had, the
+   * one that it is asked by.
+   * @throws InvalidOptions
+   */
+  constructor(patterns: readonly string[], types: ReadonlyMap<string, string>) {
     if (!Array.isArray(patterns)) invalid('ignore', patterns, 'must be a list of patterns, as order:totals.net');
     this.patterns = patterns.map((pattern: unknown) => {
       const parsed = typeof pattern === 'string' ? parse(pattern, types) : undefined;
@@ -58,8 +62,10 @@ export class IgnoredPlaces {
 
 const steps = /\.?([^.[\]"]+)|\[("(?:[^"\\]|\\.)*")\]|\[([^\]"]+)\]/y;
 
-function parse(pattern: string, types: readonly string[]): { type: string; names: string[] } | undefined {
-  const type = ['*', ...types].filter((name) => pattern.startsWith(`${name}:`)).sort((a, b) => b.length - a.length)[0];
+function parse(pattern: string, types: ReadonlyMap<string, string>): { type: string; names: string[] } | undefined {
+  const type = ['*', ...types.keys()]
+    .filter((name) => pattern.startsWith(`${name}:`))
+    .sort((a, b) => b.length - a.length)[0];
   const path = type === undefined ? pattern : pattern.slice(type.length + 1);
   if (type === undefined && pattern.includes(':')) return undefined; // a type that is not there would ignore nothing, in silence
   const names: string[] = [];
@@ -72,5 +78,5 @@ function parse(pattern: string, types: readonly string[]): { type: string; names
     if (typeof name !== 'string') return undefined;
     names.push(name);
   }
-  return names.length === 0 ? undefined : { type: type ?? '*', names };
+  return names.length === 0 ? undefined : { type: types.get(type ?? '*') ?? '*', names };
 }

@@ -8,7 +8,6 @@ import { crc32 } from 'node:zlib';
 import { invalid } from '../base/checks.ts';
 import { performance, yieldToLoop } from '../base/clock.ts';
 import { compareKeys } from '../base/key-order.ts';
-import { namesOf } from '../model/aggregate-names.ts';
 import type { FrameArchive } from '../store/store.ts';
 import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from './contract.ts';
 import { type History, openHistory } from './history.ts';
@@ -28,7 +27,7 @@ export async function runRehearsal(given: RehearsalOptions): Promise<Rehearsal> 
   const options = checkOptions(given);
   const pairs = pairsOf(options.old, options.new);
   const { aggregateType: type } = options;
-  if (type !== undefined && !pairs.pairs.some((pair) => namesOf(pair.new).includes(type))) {
+  if (type !== undefined && !pairs.pairs.some((pair) => pair.names.has(type))) {
     invalid('aggregateType', type, 'is no aggregate that both `old` and `new` have');
   }
   const history = await openHistory(options);
@@ -65,10 +64,8 @@ class Run {
       since: since?.getTime() ?? Number.NEGATIVE_INFINITY,
       until: until?.getTime() ?? Number.POSITIVE_INFINITY,
     };
-    this.ignored = new IgnoredPlaces(
-      ignore,
-      sides.pairs.map(({ name }) => name),
-    );
+    const everyName = sides.pairs.flatMap((pair) => [...pair.names].map((name) => [name, pair.name] as const));
+    this.ignored = new IgnoredPlaces(ignore, new Map(everyName));
   }
 
   async all(): Promise<Rehearsal> {
@@ -77,7 +74,7 @@ class Run {
     const running: Promise<RehearsalDifference | undefined>[] = [];
     let next: Rehearsal['next'];
     for (const pair of pairs) {
-      if (type !== undefined && !namesOf(pair.new).includes(type)) continue;
+      if (type !== undefined && !pair.names.has(type)) continue;
       if (from !== undefined && compareKeys(pair.name, from.aggregateType) < 0) continue;
       for await (const stored of this.aggregatesOf(pair)) {
         if (signal?.aborted) {

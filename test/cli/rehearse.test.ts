@@ -106,6 +106,14 @@ describe('in a data directory', () => {
   });
 });
 
+test('a service that runs meanwhile is not disturbed', { timeout: 60_000 }, async () => {
+  await using runtime = await createRuntime({ logger: false, dataDir, shards: 1, aggregates: [Order, Basket] });
+  await runtime.ref(Basket, 'b-1').with({ ack: 'stored' }).fill(1);
+  expect(run(here(old)).stdout).toMatch(/^6 events of 4 aggregates, 0 differ/);
+  await runtime.ref(Basket, 'b-1').with({ ack: 'stored' }).fill(2);
+  expect(run(here(old)).stdout).toMatch(/^7 events of 4 aggregates, 0 differ/);
+});
+
 test('an interrupt ends it with what was found', { timeout: 60_000 }, async () => {
   const interrupting = join(folder, 'interrupting.ts');
   // Its first reducer sends the signal, as a terminal does, and waits until the process has it to handle.

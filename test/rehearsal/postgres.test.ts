@@ -1,6 +1,7 @@
 // The same over PostgreSQL, where a history comes page by page, several aggregates at a time, and may have lost events.
 import { beforeAll, expect, test } from 'vitest';
 import { createRuntime, postgres } from '../../src/index.ts';
+import { defineAggregate } from '../../src/model/aggregate.ts';
 import { rehearse } from '../../src/testing.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
@@ -55,7 +56,20 @@ test('one that has lost an event is left out and counted; others go on', async (
   await lose('o-04', 1);
   await lose('o-05', 2);
   await lose('o-09', 3);
-  expect(await compared({ limit: 100 })).toMatchObject({ aggregates: 21, different: 3, incomplete: 3 });
+  expect(await compared()).toMatchObject({ aggregates: 21, different: 3, incomplete: 3 });
+  // What comes behind the gap is not folded: reducers would see what never was.
+  const { name, ...before } = Order;
+  const strict = defineAggregate(name, {
+    ...before,
+    evolve: {
+      ...before.evolve,
+      Discounted: (state, data, event) => {
+        if (state.lines.length === 0 && event.aggregateId !== 'long') throw new Error('a discount on nothing');
+        return before.evolve.Discounted(state, data, event);
+      },
+    },
+  });
+  expect(await compared({ new: [strict] })).toMatchObject({ different: 0, incomplete: 3 });
 });
 
 test('a server that is not there', async () => {

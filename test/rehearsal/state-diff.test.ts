@@ -135,12 +135,13 @@ test('deeper than the stack, and each part used once for each other', () => {
 });
 
 test('what is shown is bounded, and runs nothing of the state', () => {
+  let calls = 0;
   const noisy = {
-    toString: () => expect.unreachable(),
-    [Symbol.for('nodejs.util.inspect.custom')]: () => expect.unreachable(),
+    toString: () => void calls++,
+    [Symbol.for('nodejs.util.inspect.custom')]: () => void calls++,
   };
   const { changes, count } = diff({ a: 'x'.repeat(10_000), b: noisy }, { a: Array.from({ length: 1e5 }), b: 1 }, 5);
-  expect(count).toBe(2);
+  expect([count, calls]).toEqual([2, 0]);
   for (const { old, new: now } of changes) expect(Math.max(old!.length, now!.length)).toBeLessThan(250);
   expect(
     diff(
@@ -158,8 +159,12 @@ describe('patterns', () => {
       (within, name) => ({ within, name: String(name), isIndex: typeof name === 'number' }),
       undefined,
     )!;
+  const types = new Map([
+    ['order', 'order'],
+    ['order:old', 'order:old'],
+  ]);
   const covers = (pattern: string, type: string, place: Place): boolean =>
-    new IgnoredPlaces([pattern], ['order', 'order:old']).has(type, place);
+    new IgnoredPlaces([pattern], types).has(type, place);
 
   test.each<[string, Place]>([
     ['order:totals.net', at('totals', 'net')],
@@ -195,6 +200,6 @@ describe('patterns', () => {
   });
 
   test.each(['', 'order:', 'ordre:totals', 'a..b', 'a[', 'a["b]', 'a]'])('%j is none', (pattern) => {
-    expect(() => new IgnoredPlaces([pattern], ['order'])).toThrow(/option ignore/);
+    expect(() => new IgnoredPlaces([pattern], types)).toThrow(/option ignore/);
   });
 });
