@@ -11,7 +11,7 @@ import { brokenKeywords } from './keywords.ts';
 import { isValid } from './valid.ts';
 
 const breaksMost = 20;
-const stepsMost = 20_000;
+const stepsMost = 100_000;
 
 /** Empty: every value valid by `from` is valid by `to`. */
 export function breaksBetween(from: Node, to: Node): Break[] {
@@ -115,9 +115,9 @@ class Comparison implements Comparing {
   private byOne(branch: Branch, alternatives: readonly Node[], keyword: 'anyOf' | 'oneOf', at: Place): Break[] {
     const isApart = (one: Node): boolean => disjoint([branch, this.from], one, this.to);
     const nearest: Break[][] = [];
-    for (const one of alternatives) {
+    for (const [i, one] of alternatives.entries()) {
       const found = this.compare(branch, one, at);
-      const areOthersApart = (): boolean => alternatives.every((other) => other === one || isApart(other));
+      const areOthersApart = (): boolean => alternatives.every((other, j) => j === i || isApart(other));
       if (found.length === 0 && (keyword === 'anyOf' || areOthersApart())) return [];
       if (found.length === 0 || !isApart(one)) nearest.push(found);
     }

@@ -257,6 +257,14 @@ describe('notes', () => {
     expect(version).toEqual({ reason: 'it is declared without a validator', isRetired: false });
   });
 
+  test('what is retired is not named', () => {
+    const bare = versions<{ a: string }>().next(z.object({ a: z.string() }), (old) => old);
+    const { lock: before } = accepted(customer({ Seen: bare }));
+    expect(checked(customer({ Seen: bare }), before).notes).toHaveLength(1);
+    const retired = customer({ Seen: bare.retired(1) });
+    expect(checked(retired, accepted(retired, before).lock)).toEqual({ errors: [], notes: [] });
+  });
+
   test('a version that has a JSON Schema now is accepted', () => {
     const bare = accepted(customer({ Seen: event<{ a: string }>() })).lock;
     expect(errors(customer({ Seen: event(z.object({ a: z.string() })) }), bare)).toEqual([

@@ -222,6 +222,47 @@ describe('is refused', () => {
       ['$ cannot tell: a schema is nothing but a reference to itself'],
     ],
     [
+      'properties that a pattern took, and that are other ones now',
+      { patternProperties: { '^x': { type: 'string' } }, additionalProperties: { type: 'integer' } },
+      { additionalProperties: { type: 'integer' } },
+      ['$.* null, boolean, object, array, string, number is not taken any more'],
+    ],
+    [
+      'the same alternative twice',
+      { type: 'string' },
+      { oneOf: [true, true] },
+      ['$ cannot tell: whether exactly one of 2 alternatives takes it'],
+    ],
+    [
+      'a number that two of oneOf take',
+      { type: 'number', minimum: 0, maximum: 3 },
+      {
+        oneOf: [
+          { type: 'number', maximum: 3 },
+          { type: 'number', minimum: 3 },
+        ],
+      },
+      ['$ cannot tell: whether exactly one of 2 alternatives takes it'],
+    ],
+    [
+      'an object without the property by which alternatives of oneOf differ',
+      { type: 'object', properties: { a: { const: 1 } }, additionalProperties: false },
+      { oneOf: [1, 2].map((a) => ({ type: 'object', properties: { a: { const: a } } })) },
+      ['$ cannot tell: whether exactly one of 2 alternatives takes it'],
+    ],
+    [
+      'alternatives that are too many',
+      { anyOf: Array.from({ length: 400 }, (_, i) => ({ const: i })) },
+      { type: 'string' },
+      ['$ cannot tell: null, boolean, object, array, integer, number is not taken any more'],
+    ],
+    [
+      'the integer behind a bound that is left out',
+      { type: 'integer', exclusiveMinimum: 0 },
+      { type: 'integer', minimum: 2 },
+      ['$ it is at least 2 now'],
+    ],
+    [
       'a name of records',
       jsonOf(z.record(z.string(), z.int())),
       jsonOf(z.record(z.string().max(3), z.int())),
