@@ -173,10 +173,10 @@ export class CommandDispatcher implements CommandSender, NamedSender {
       pending.isInternal = isInternal;
       pending.onOutcome = named?.onOutcome;
       const slot = this.slots.add(pending);
-      if (ack === 'raised') channel.urgentBegins();
+      if (ack === 'raised') channel.ackOnRaiseBegins();
       const level =
         ack === 'raised'
-          ? GroupFlag.urgent
+          ? GroupFlag.ackOnRaise
           : ack === 'stored' || ack === 'published' || isMessage
             ? GroupFlag.stored
             : 0;

@@ -58,7 +58,7 @@ export class InFlight {
 
   /** What was in flight is so no longer, and will not be executed. */
   drop(slot: number, pending: Pending, error: unknown): void {
-    if (pending.ack === 'raised') pending.channel.urgentEnds();
+    if (pending.ack === 'raised') pending.channel.ackOnRaiseEnds();
     this.slots.remove(slot);
     pending.fail(error);
   }
@@ -99,7 +99,7 @@ export class InFlight {
     for (const [, pending] of this.slots.entries()) {
       if (pending.channel !== dead) continue;
       pending.channel = next;
-      if (pending.ack === 'raised') next.urgentBegins();
+      if (pending.ack === 'raised') next.ackOnRaiseBegins();
     }
     this.refusals.fences.resend(dead, next);
     next.takeOver(dead);

@@ -29,14 +29,14 @@ export class ShardChannel {
   /** At what the log has; replies wait there. */
   readonly groups: RingConsumer;
   /** Ahead of `groups`: finds replies that need not wait for the log. Its cursor counts as that of `groups` does. */
-  readonly scout: RingConsumer;
+  readonly uncommitted: RingConsumer;
   readonly frame: FrameReader;
   private readonly commandRing: SharedArrayBuffer;
   private readonly eventRing: SharedArrayBuffer;
   private readonly notifier: Notifier;
   private readonly overflow: Set<Waiting> = new Set();
   private readonly firstTail: number;
-  private urgentCommands = 0;
+  private acksOnRaise = 0;
   private isGivenUp = false;
 
   constructor(shard: number, commandRing: SharedArrayBuffer, eventRing: SharedArrayBuffer, notifier: Notifier) {
@@ -47,21 +47,21 @@ export class ShardChannel {
     this.commands = new RingProducer(commandRing, () => false);
     this.firstTail = this.commands.tail();
     this.groups = new RingConsumer(eventRing);
-    this.scout = new RingConsumer(eventRing);
+    this.uncommitted = new RingConsumer(eventRing);
     this.frame = new FrameReader(this.groups.bytes);
   }
 
   /** Commands in flight that wait for `raised` only. */
-  get urgent(): number {
-    return this.urgentCommands;
+  get ackOnRaise(): number {
+    return this.acksOnRaise;
   }
 
-  urgentBegins(): void {
-    this.urgentCommands++;
+  ackOnRaiseBegins(): void {
+    this.acksOnRaise++;
   }
 
-  urgentEnds(): void {
-    this.urgentCommands--;
+  ackOnRaiseEnds(): void {
+    this.acksOnRaise--;
   }
 
   /** Its shard has been given up: nothing is written any more. */

@@ -105,7 +105,7 @@ export class Turns {
       }
       this.written = control.position('written');
       for (const channel of inFlight.channels) {
-        if (channel.urgent > 0) this.scoutAhead(channel);
+        if (channel.ackOnRaise > 0) this.readUncommitted(channel);
         this.read(channel.groups, channel.frame, channel, undefined);
       }
       for (const other of inFlight.others) this.read(other.groups, other.frame, undefined, other);
@@ -142,9 +142,9 @@ export class Turns {
   private looksForWork(): boolean {
     const { channels, others } = this.inFlight;
     const { progress, deliveries } = this.parts;
-    for (const { groups, scout, urgent } of channels) {
+    for (const { groups, uncommitted, ackOnRaise } of channels) {
       if (groups.written() !== groups.cursor) return true;
-      if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
+      if (ackOnRaise > 0 && groups.published() > Math.max(groups.cursor, uncommitted.cursor)) return true;
     }
     for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
     if (this.hasMoreRoom() || deliveries.isReliefDue) return true;
@@ -227,7 +227,7 @@ export class Turns {
     const pending = slots.get(slot);
     if (pending === undefined) return;
     slots.remove(slot);
-    if (pending.ack === 'raised') pending.channel.urgentEnds();
+    if (pending.ack === 'raised') pending.channel.ackOnRaiseEnds();
     if (pending.raised) pending.raised.written(ring.firstPosition);
     if (pending.onOutcome !== undefined && ring.frameCount > 0) pending.onOutcome(ring.firstPosition);
     if (pending.answered) return;
@@ -235,17 +235,17 @@ export class Turns {
   }
 
   /**
-   * Replies to callers that wait for `raised` only: they need not wait for the log. The scout is not sent while no caller
-   * waits for `raised`: it begins where the reading is, and looks no further than a ring is long.
+   * Replies to callers that wait for `raised` only: they need not wait for the log. The uncommitted reader stands still
+   * while no caller waits for `raised`: it begins where the reading is, and looks no further than a ring is long.
    */
-  private scoutAhead(channel: ShardChannel): void {
-    const { scout, groups } = channel;
-    scout.skipTo(groups.cursor);
+  private readUncommitted(channel: ShardChannel): void {
+    const { uncommitted, groups } = channel;
+    uncommitted.skipTo(groups.cursor);
     const limit = groups.published();
-    while (scout.take(limit)) {
-      if (scout.kind !== GroupKind.reply || (scout.flags & GroupFlag.urgent) === 0) continue;
-      const pending = this.inFlight.slots.get(scout.slot);
-      if (pending && !pending.answered) this.answer(pending, scout, 0);
+    while (uncommitted.take(limit)) {
+      if (uncommitted.kind !== GroupKind.reply || (uncommitted.flags & GroupFlag.ackOnRaise) === 0) continue;
+      const pending = this.inFlight.slots.get(uncommitted.slot);
+      if (pending && !pending.answered) this.answer(pending, uncommitted, 0);
     }
   }
 

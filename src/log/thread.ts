@@ -79,7 +79,7 @@ class LogThread {
   private nextPosition: number;
   /** Bytes committed, and commits that have not been signalled to the host thread. */
   private committedBytes = 0;
-  private untold = 0;
+  private unsignalled = 0;
   private workedAt = 0;
   private diskIsFull = false;
 
@@ -103,7 +103,7 @@ class LogThread {
     for (;;) {
       if (this.control.flag(Signal.logInbox) !== 0) this.takeInbox();
       if (this.makeRoom() === 0) {
-        this.tellCaller();
+        this.tellHost();
         this.parker.block(() => false, fullBoundMs);
       } else if (this.drain()) {
         this.truncate();
@@ -155,15 +155,15 @@ class LogThread {
       this.control.publish('written', position - 1);
       this.syncNotifier.notify();
     }
-    // While there is more to take, one wake-up tells the caller of several commits.
-    if (++this.untold >= commitsPerWakeUp || !this.ringsHaveWork()) this.tellCaller();
+    // While there is more to take, one wake-up tells the host thread of several commits.
+    if (++this.unsignalled >= commitsPerWakeUp || !this.ringsHaveWork()) this.tellHost();
     return true;
   }
 
-  /** Before the thread waits for anything, the caller knows of every commit. */
-  private tellCaller(): void {
-    if (this.untold === 0) return;
-    this.untold = 0;
+  /** Before the thread waits for anything, the host thread knows of every commit. */
+  private tellHost(): void {
+    if (this.unsignalled === 0) return;
+    this.unsignalled = 0;
     this.hostNotifier.notify();
   }
 
@@ -180,7 +180,7 @@ class LogThread {
         if (!isError(error, 'LogFull') || this.control.flag(Signal.abandoned) !== 0) throw error;
         this.sayDiskFull(error.details.diskIsFull);
         this.control.setFlag(Signal.full, LogRoom.reserve);
-        this.tellCaller();
+        this.tellHost();
         this.sayHeld();
         if (!this.truncate(true)) this.parker.block(() => false, fullBoundMs);
       }

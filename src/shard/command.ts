@@ -10,7 +10,7 @@ export class Command {
   /** Where its group ends in the command ring, a count: commands of one shard by this number are in the order of their coming. */
   readonly order: number;
   /** The caller wants to know as soon as the command is `raised`. */
-  readonly urgent: boolean;
+  readonly ackOnRaise: boolean;
   /** The caller waits for `stored` or `published`. */
   readonly awaitsStored: boolean;
   /** Sent by an aggregate. */
@@ -35,7 +35,7 @@ export class Command {
   constructor(ring: RingConsumer, frame: FrameReader) {
     this.slot = ring.slot;
     this.order = ring.cursor;
-    this.urgent = (ring.flags & GroupFlag.urgent) !== 0;
+    this.ackOnRaise = (ring.flags & GroupFlag.ackOnRaise) !== 0;
     this.awaitsStored = (ring.flags & GroupFlag.stored) !== 0;
     this.isInternal = (ring.flags & GroupFlag.internal) !== 0;
     this.isRead = (ring.flags & GroupFlag.read) !== 0;

@@ -28,7 +28,7 @@ export class Outgoing {
   private readonly hostNotifier: Notifier;
   private mustWait = false;
   private isDraining = false;
-  private untold = 0;
+  private unsignalled = 0;
 
   constructor(data: ShardData, control: ShardControlBlock) {
     this.control = control;
@@ -40,10 +40,10 @@ export class Outgoing {
 
   /** The group under construction becomes the command's reply. */
   reply(command: Command, flags: number, version: number, json: string): void {
-    const urgent = command.urgent ? GroupFlag.urgent : 0;
-    this.ring.publish(GroupKind.reply, flags | urgent, command.slot, version, json);
+    const ackOnRaise = command.ackOnRaise ? GroupFlag.ackOnRaise : 0;
+    this.ring.publish(GroupKind.reply, flags | ackOnRaise, command.slot, version, json);
     command.isAnswered = true;
-    this.notifyReaders(command.urgent);
+    this.notifyReaders(command.ackOnRaise);
   }
 
   /** The answer under construction has no events: it rests on the actor's state; see `basis.ts`. */
@@ -87,8 +87,8 @@ export class Outgoing {
 
   endDrain(): void {
     this.isDraining = false;
-    if (this.untold > 1) this.logNotifier.notify();
-    this.untold = 0;
+    if (this.unsignalled > 1) this.logNotifier.notify();
+    this.unsignalled = 0;
   }
 
   /** A question of a command that runs: it waits for room, too. */
@@ -114,15 +114,15 @@ export class Outgoing {
    * Wake the threads that have to know. While commands are being drained, the first one wakes the log thread, and then every 128th
    * does; in between it is left napping, since it looks by itself in a moment, but not sleeping.
    */
-  private notifyReaders(urgent: boolean): void {
-    if (!this.isDraining || this.untold === 0 || this.untold === commandsPerRing) {
+  private notifyReaders(ackOnRaise: boolean): void {
+    if (!this.isDraining || this.unsignalled === 0 || this.unsignalled === commandsPerRing) {
       this.logNotifier.notify();
-      this.untold = 0;
+      this.unsignalled = 0;
     } else {
       this.logNotifier.notifyUnlessNapping();
     }
-    if (this.isDraining) this.untold++;
-    if (urgent) this.hostNotifier.notify();
+    if (this.isDraining) this.unsignalled++;
+    if (ackOnRaise) this.hostNotifier.notify();
   }
 
   private waitForRoom(): boolean {

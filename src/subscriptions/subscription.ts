@@ -51,7 +51,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private failure: unknown;
   private closing: Promise<void> | undefined;
   private readonly nudge = new Nudge();
-  private readonly patience: StoreWait;
+  private readonly storeWait: StoreWait;
   /** Resolves when the checkpoint has been read; rejects when that fails, or it is closed before. */
   private readonly loaded = Promise.withResolvers<void>();
 
@@ -67,8 +67,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       passed: (position) => this.passed(position),
     });
     const report = (error: unknown): void => parts.onError(error, { handler: settings.name });
-    this.patience = new StoreWait(this.nudge, () => this.closing !== undefined, report);
-    const trouble = (): unknown => this.patience.current;
+    this.storeWait = new StoreWait(this.nudge, () => this.closing !== undefined, report);
+    const trouble = (): unknown => this.storeWait.current;
     this.waiters = new Waiters(settings.name, () => this.position, trouble);
     this.dispatcher = new EventDispatcher(settings, parts.handlerState, parts.care, parts.call, {
       touched: () => parts.handlerState.touch(this),
@@ -89,13 +89,13 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private async run(): Promise<void> {
-    await withStoreBackoff(() => this.load(), this.patience);
+    await withStoreBackoff(() => this.load(), this.storeWait);
     const { ready } = this.parts;
-    if (ready !== undefined) await withStoreBackoff(ready, this.patience, () => true);
+    if (ready !== undefined) await withStoreBackoff(ready, this.storeWait, () => true);
     while (this.closing === undefined) {
       if (!this.mayTake()) await this.nudge.wait();
       else if (this.place.next > this.parts.feed.frontier()) await this.follow();
-      else await withStoreBackoff(() => this.catchUp(), this.patience);
+      else await withStoreBackoff(() => this.catchUp(), this.storeWait);
     }
   }
 
@@ -193,7 +193,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   status(): SubscriptionStatus {
     const trouble =
-      this.failure ?? this.patience.current ?? (this.parts.volatile ? undefined : this.parts.handlerState.trouble);
+      this.failure ?? this.storeWait.current ?? (this.parts.volatile ? undefined : this.parts.handlerState.trouble);
     return statusOf(this.name, this.modes.state, this.dispatcher, this.parts.feed.synced, trouble);
   }
 
@@ -261,7 +261,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private inTime(what: string, work: Promise<void>): Promise<void> {
-    return this.parts.handlerState.inTime(`${what} of '${this.name}'`, work, () => this.patience.current);
+    return this.parts.handlerState.inTime(`${what} of '${this.name}'`, work, () => this.storeWait.current);
   }
 
   private async whileHeld(action: () => Promise<void>): Promise<void> {

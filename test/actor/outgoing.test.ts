@@ -8,7 +8,7 @@ import { ShardControlBlock, Signal } from '../../src/shared/control-block.ts';
 import { createRing } from '../../src/shared/ring/ring.ts';
 import { TestControlBlock } from '../control-block.ts';
 
-const command = { urgent: false, slot: 0 } as Command;
+const command = { ackOnRaise: false, slot: 0 } as Command;
 
 /** What the log thread is found to be when it looks for the last time before it sleeps: `says` is said at this moment. */
 function wakes(how: 'nap' | 'block', says: () => void, control: TestControlBlock): boolean {

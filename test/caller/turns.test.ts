@@ -105,7 +105,7 @@ test.each([0, 2 ** 31 - 4096, 2 ** 32 - 4096])(
     const urgently = async (): Promise<void> => {
       const asked = ref('raised');
       const [slot] = scene.take();
-      scene.reply(slot!, GroupFlag.urgent | GroupFlag.value, 0, '1');
+      scene.reply(slot!, GroupFlag.ackOnRaise | GroupFlag.value, 0, '1');
       scene.turns.turn(); // it is not written yet
       expect((await asked).value).toBe(1);
       scene.write();
@@ -116,7 +116,7 @@ test.each([0, 2 ** 31 - 4096, 2 ** 32 - 4096])(
       scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
       scene.write();
       scene.turns.turn();
-      // Every 32-bit distance to where the scout stands is met once.
+      // Every 32-bit distance to where the uncommitted reader stands is met once.
       if (bytes % 2 ** 30 < 2 ** 23) await urgently();
     }
     await urgently();
@@ -133,7 +133,7 @@ test('after 5 GiB without a command at `raised`, one is answered', async () => {
       scene.turns.turn();
     }
     const asked = scene.dispatcher.send(0, 1, 'a', [], { ack: 'raised' });
-    scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
+    scene.reply(scene.take()[0]!, GroupFlag.ackOnRaise | GroupFlag.nothing);
     scene.turns.turn();
     expect((await asked).value).toBeUndefined();
     scene.write();
@@ -145,7 +145,7 @@ test('a receipt of what was only raised, and is lost, says so to whoever waits f
   const scene = new Scene();
   const asked = scene.dispatcher.send(0, 1, 'a', [], { ack: 'raised' });
   scene.event();
-  scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
+  scene.reply(scene.take()[0]!, GroupFlag.ackOnRaise | GroupFlag.nothing);
   scene.turns.turn();
   const receipt = await asked;
   const reached = receipt.reached('written');

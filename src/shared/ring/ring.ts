@@ -53,7 +53,7 @@ export type GroupKind = (typeof GroupKind)[keyof typeof GroupKind];
 
 export const GroupFlag = {
   /** reply: the caller waits for `raised` only, so ring it at once */
-  urgent: 1,
+  ackOnRaise: 1,
   /** reply: the reply part is a value (else an error) */
   value: 2,
   /** reply: there is no value at all: the command returned undefined */
