@@ -111,7 +111,7 @@ function countsLine({ aggregates, events, different, seconds }: RehearsalCounts)
 }
 
 function lines(result: Rehearsal): string[] {
-  const { differences, different, ignored, failedAlike, incomplete, onlyOld, onlyNew, next } = result;
+  const { differences, different, ignored, failedAlike, incomplete, onlyOld, onlyNew, notStored, next } = result;
   const left = different - differences.length;
   return [
     ...differences.flatMap(differenceLines),
@@ -122,6 +122,9 @@ function lines(result: Rehearsal): string[] {
     ...(incomplete > 0 ? [`${incomplete.toLocaleString('en')} left out: the store has not all of their events`] : []),
     ...onlyOld.map((name) => `${name} is in --old alone: not compared`),
     ...onlyNew.map((name) => `${name} is in --new alone: not compared`),
+    ...(notStored > 0
+      ? [`${notStored.toLocaleString('en')} positions of the log are not in the store yet: not compared`]
+      : []),
     ...(looksSwapped(result) ? ['--old fails where --new does not: are the two swapped?'] : []),
     ...(next === undefined ? [] : [`ended early; go on by --from ${next.aggregateType}/${next.aggregateId}`]),
   ];

@@ -78,6 +78,8 @@ export interface Rehearsal extends RehearsalCounts {
   /** Aggregates that one side alone defines: not compared. */
   readonly onlyOld: readonly string[];
   readonly onlyNew: readonly string[];
+  /** Log positions that the embedded store had not taken yet, as after a kill: their events were not compared. */
+  readonly notStored: number;
   /** Where a rehearsal that was ended goes on; undefined: it is whole. */
   readonly next: { readonly aggregateType: string; readonly aggregateId: string } | undefined;
 }

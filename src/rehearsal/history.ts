@@ -7,6 +7,7 @@ import { EmbeddedStore } from '../adapters/lmdb/store/embedded.ts';
 import { isMadeBy } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { shown } from '../base/shown.ts';
+import { inspectLog } from '../log/inspect.ts';
 import { readOrigin } from '../runtime/directory.ts';
 import { loadAdapter, StoreOptions, storeRule } from '../store/adapter.ts';
 import type { FrameArchive } from '../store/store.ts';
@@ -21,6 +22,8 @@ export interface History {
   readonly archive: FrameArchive;
   /** How many aggregates may be read at a time. */
   readonly atOnce: number;
+  /** Log positions that the embedded store has not taken yet. */
+  readonly notStored: number;
   close(): Promise<void>;
 }
 
@@ -39,7 +42,7 @@ export async function openHistory({ dataDir, store }: HistoryPlace): Promise<His
     const origin = readOrigin(dataDir);
     if (origin === undefined)
       throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
-    if (origin.holds === 'events') return embedded(join(resolve(dataDir), 'store'));
+    if (origin.holds === 'events') return embedded(resolve(dataDir));
   }
   if (store === undefined) {
     const reason =
@@ -56,13 +59,15 @@ export async function openHistory({ dataDir, store }: HistoryPlace): Promise<His
     await archive.close();
     throw error;
   }
-  return { archive, atOnce: atOnceElsewhere, close: () => archive.close() };
+  return { archive, atOnce: atOnceElsewhere, notStored: 0, close: () => archive.close() };
 }
 
 /** One at a time: its frames lie in one buffer. */
-function embedded(folder: string): History {
-  const archive = EmbeddedStore.open(folder, new BlockCache(cacheBytes));
-  return { archive, atOnce: 1, close: () => archive.close() };
+function embedded(dataDir: string): History {
+  const written = inspectLog(join(dataDir, 'log'))?.lastPosition ?? 0; // first: the store may come after it meanwhile
+  const archive = EmbeddedStore.open(join(dataDir, 'store'), new BlockCache(cacheBytes));
+  const notStored = Math.max(0, written - archive.checkpoint());
+  return { archive, atOnce: 1, notStored, close: () => archive.close() };
 }
 
 function refuse(option: string, reason: string, value?: unknown): never {

@@ -41,6 +41,7 @@ export async function runRehearsal(given: RehearsalOptions): Promise<Rehearsal> 
 class Run {
   private readonly history: FrameArchive;
   private readonly atOnce: number;
+  private readonly notStored: number;
   private readonly sides: Pairs;
   private readonly wanted: Wanted;
   private readonly span: TimeSpan;
@@ -57,6 +58,7 @@ class Run {
   constructor(history: History, sides: Pairs, wanted: Wanted) {
     this.history = history.archive;
     this.atOnce = history.atOnce;
+    this.notStored = history.notStored;
     this.sides = sides;
     this.wanted = wanted;
     const { since, until, ignore = [] } = wanted;
@@ -88,7 +90,7 @@ class Run {
       if (next !== undefined) break;
     }
     for (const last of running) this.take(await last);
-    return { ...this.progress, differences: this.differences, onlyOld, onlyNew, next };
+    return { ...this.progress, differences: this.differences, onlyOld, onlyNew, notStored: this.notStored, next };
   }
 
   private async *aggregatesOf({ name }: Pair): AsyncGenerator<StoredAggregate> {

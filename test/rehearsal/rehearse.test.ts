@@ -1,5 +1,5 @@
 // New code on old history: what a rehearsal finds, in the store of a data directory.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -47,7 +47,7 @@ const evolving = (evolve: object): AnyAggregate => changed({ evolve: { ...Order.
 test('the same code: no difference', async () => {
   expect(await rehearse({ dataDir, old: [Order, Basket], new: [evolving({}), Basket] })).toMatchObject({
     ...{ aggregates: 31, events: events + 1, different: 0, ignored: 0, failedAlike: 0, incomplete: 0 },
-    ...{ differences: [], onlyOld: [], onlyNew: [], next: undefined },
+    ...{ differences: [], onlyOld: [], onlyNew: [], notStored: 0, next: undefined },
   });
 });
 
@@ -247,6 +247,21 @@ describe('what is refused', () => {
       code: 'DataDirUnreadable',
     });
   });
+});
+
+test('what the log has and the store has not is counted, as after a kill', async () => {
+  const own = join(folder, 'behind');
+  const fill = async (id: string): Promise<void> => {
+    await using runtime = await createRuntime({ logger: false, dataDir: own, shards: 1, aggregates: [Basket] });
+    await runtime.ref(Basket, id).fill(1);
+  };
+  await fill('b-1');
+  cpSync(join(own, 'store'), join(own, 'store-before'), { recursive: true });
+  await fill('b-2');
+  rmSync(join(own, 'store'), { recursive: true });
+  renameSync(join(own, 'store-before'), join(own, 'store'));
+  const found = await rehearse({ dataDir: own, old: [Basket], new: [Basket] });
+  expect(found).toMatchObject({ aggregates: 1, notStored: 1 });
 });
 
 test('a service that runs is not disturbed, in the same process either', async () => {
