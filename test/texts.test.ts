@@ -77,6 +77,7 @@ test('whatever is thrown can be kept: in dead letters, in quarantine, in answers
 /** Who writes files, environments, rows or parameters of SQL, records of topics; and why its texts fit. */
 const writers: Readonly<Record<string, string>> = {
   'src/runtime/directory.ts': 'our own words and ids',
+  'src/runtime/served-types.ts': 'names of aggregate types, checked',
   'src/base/durable-file.ts': 'what the others here give it',
   'src/base/private-file.ts': 'what the others here give it',
   'src/log/secret.ts': 'hexadecimal',
