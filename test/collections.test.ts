@@ -49,7 +49,12 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'dispatch/slots.ts': { items: 'reused; maxInFlight', free: 'as items' },
   'dispatch/earlier-refusals.ts': { waiting: 'taken at the start, where it ends' },
-  'schemas/subset.ts': { running: 'the comparison ends', numbers: 'ends with its two documents; steps are counted' },
+  'schemas/subset.ts': {
+    running: 'the comparison ends',
+    numbers: 'ends with its two documents; steps are counted',
+    ended: 'as numbers',
+  },
+  'schemas/document.ts': { known: 'one for each node of the document, with which it ends' },
   'adapters/lmdb/store/block-cache.ts': { blocks: 'emptied as a whole when its half is full; bounded by bytes' },
   'rehearsal/run.ts': { differences: 'ends with its rehearsal; `limit`' },
   'runtime/shutdown.ts': { givenUp: 'one', closers: 'a few for each stage of the start' },

@@ -43,10 +43,16 @@ interface Walk {
 /** What all of these schemas demand at once. Without `$ref`, `allOf`, `anyOf` and `oneOf`, which are resolved. */
 export type Branch = readonly Fields[];
 
+interface Branches {
+  readonly branches: readonly Branch[];
+  readonly isExact: boolean;
+}
+
 export class SchemaDocument {
   readonly root: Node;
   /** Of before 2019-09: what stands beside a `$ref` counts for nothing. */
   readonly isOld: boolean;
+  private readonly known = new Map<Node, Branches>();
 
   constructor(root: Node) {
     this.root = root;
@@ -70,10 +76,15 @@ export class SchemaDocument {
    * The alternatives of what all of these schemas demand at once: what is valid by them is valid by one of these branches.
    * `isExact`: nothing was left out; otherwise the branches may allow more.
    */
-  branches(nodes: readonly Node[]): { readonly branches: readonly Branch[]; readonly isExact: boolean } {
+  branches(nodes: readonly Node[]): Branches {
+    const [only, ...others] = nodes;
+    const known = others.length === 0 ? this.known.get(only!) : undefined;
+    if (known !== undefined) return known;
     const walk = { isExact: true, steps: 0 };
     const branches = this.product(nodes, [], walk);
-    return { branches, isExact: walk.isExact };
+    const found = { branches, isExact: walk.isExact };
+    if (nodes.length === 1) this.known.set(only!, found);
+    return found;
   }
 
   private product(nodes: readonly Node[], refs: readonly unknown[], walk: Walk): readonly Branch[] {
@@ -96,6 +107,8 @@ export class SchemaDocument {
       else all = this.product([target], [...refs, ref], walk);
       if (this.isOld) return all;
     }
+    const isReference = Object.keys(node).every((keyword) => keyword === '$ref' || isAnnotation(keyword));
+    if (ref !== undefined && isReference) return all; // one schema, however many refer to it
     const parts: (readonly Branch[])[] = [[[node]], this.product(nodesIn(node, 'allOf'), refs, walk)];
     for (const keyword of ['anyOf', 'oneOf']) {
       if (own(node, keyword) === undefined) continue;

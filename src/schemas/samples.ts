@@ -27,13 +27,15 @@ import { isValid } from './valid.ts';
 const samplesMost = 50;
 const partsMost = 12;
 /** Deeper, what need not be there is left out; and what must be there has no sample, since a schema may refer to itself. */
-const optionalDepth = 3;
+const optionalDepth = 2;
 const depthMost = 8;
 const lengthMost = 300;
+/** How many values of one kind differ from the whole one in one place. */
+const changesMost = (depth: number): number => (depth === 0 ? 2 * samplesMost : partsMost);
 /** A pattern of the user's may take a time that grows exponentially with a text that it does not take. */
 const matchedLengthMost = 20;
 /** A schema that refers to itself in many places has no end of parts. */
-const stepsMost = 10_000;
+const stepsMost = 3000;
 const itemsMost = 4;
 
 export function samplesOf(schema: Node): unknown[] {
@@ -52,14 +54,19 @@ class Samples {
 
   of(nodes: readonly Node[], depth: number, most: number): unknown[] {
     if (depth > depthMost || ++this.steps > stepsMost) return [];
-    const lists = this.document.branches(nodes).branches.map((branch) => this.ofBranch(branch, depth));
-    return distinct(alternating(lists)).slice(0, most);
+    const { branches } = this.document.branches(nodes);
+    const each = Math.ceil(most / branches.length) + 2;
+    return distinct(alternating(branches.map((branch) => this.ofBranch(branch, depth, each)))).slice(0, most);
   }
 
-  private ofBranch(branch: Branch, depth: number): unknown[] {
-    const values = valuesOf(branch);
-    const found = values ?? alternating(kindsOf(branch).map((kind) => this.ofKind(kind, branch, depth)));
-    return found.filter((value) => branch.every((one) => isValid(value, one, this.document) !== false));
+  private ofBranch(branch: Branch, depth: number, most: number): unknown[] {
+    const values = valuesOf(branch) ?? alternating(kindsOf(branch).map((kind) => this.ofKind(kind, branch, depth)));
+    const found: unknown[] = [];
+    for (const value of values) {
+      if (branch.every((one) => isValid(value, one, this.document) !== false)) found.push(value);
+      if (found.length === most) break;
+    }
+    return found;
   }
 
   private ofKind(kind: Kind, branch: Branch, depth: number): unknown[] {
@@ -89,7 +96,7 @@ class Samples {
     );
     const whole = byPlace.slice(0, Math.max(least, places, Math.min(1, longest))).map((found) => found[0]);
     const varied = whole.flatMap((_, i) => byPlace[i]!.slice(1).map((value) => whole.with(i, value)));
-    return end >= 0 && end < least ? [] : [...plain, ...varied];
+    return end >= 0 && end < least ? [] : [...plain, ...varied.slice(0, changesMost(depth))];
   }
 
   private objects(branch: Branch, depth: number): object[] {
@@ -111,8 +118,8 @@ class Samples {
     return [
       Object.fromEntries(whole),
       without((name) => !required.has(name)),
-      ...optional.map((gone) => without((name) => name === gone)),
-      ...varied.map(([name, value]) => Object.fromEntries([...whole, [name, value]])),
+      ...optional.slice(0, changesMost(depth)).map((gone) => without((name) => name === gone)),
+      ...varied.slice(0, changesMost(depth)).map(([name, value]) => Object.fromEntries([...whole, [name, value]])),
       ...this.others(branch, depth).map((other) => Object.fromEntries([...whole, other])),
     ];
   }

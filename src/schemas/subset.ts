@@ -38,7 +38,11 @@ class Comparison implements Comparing {
   /** Comparisons that have begun and not ended → how deep in the payload. */
   private readonly running = new Map<string, number>();
   private readonly numbers = new Map<Node, number>();
+  /** Comparisons that have ended, and that no running one was asked for: what they have found, with paths from there on. */
+  private readonly ended = new Map<string, readonly Break[]>();
   private steps = 0;
+  /** How often a running comparison was taken for one that holds. */
+  private assumed = 0;
 
   constructor(from: SchemaDocument, to: SchemaDocument) {
     this.from = from;
@@ -51,23 +55,42 @@ class Comparison implements Comparing {
    */
   compare(from: readonly Node[], to: Node, at: Place): Break[] {
     if (to === true || from.includes(false)) return [];
-    if (++this.steps > stepsMost) return cannotTell(at, 'the schemas are too large together');
-    const key = `${[...new Set(from.map((node) => this.numberOf(node)))].sort().join()}:${this.numberOf(to)}`;
-    const before = this.running.get(key);
-    if (before !== undefined) {
-      return before < at.depth ? [] : cannotTell(at, 'a schema is nothing but a reference to itself');
-    }
-    this.running.set(key, at.depth);
-    try {
+    return this.noted('', from, to, at, () => {
       const { branches, isExact } = this.from.branches(from);
       const found = branches.flatMap((branch) => this.within(branch, to, at));
-      return found.length === 0 || isExact ? found.slice(0, breaksMost) : cannotTell(at, found[0]!.reason);
+      return found.length === 0 || isExact ? found : cannotTell(at, found[0]!.reason);
+    });
+  }
+
+  /** The same of one branch: its alternatives have been chosen, and are not gone through again. */
+  private compareBranch(branch: Branch, to: Node, at: Place): Break[] {
+    return to === true ? [] : this.noted('one ', branch, to, at, () => this.within(branch, to, at));
+  }
+
+  private noted(what: string, from: readonly Node[], to: Node, at: Place, compared: () => Break[]): Break[] {
+    if (++this.steps > stepsMost) return cannotTell(at, 'the schemas are too large together');
+    const key = `${what}${[...new Set(from.map((node) => this.numberOf(node)))].sort().join()}:${this.numberOf(to)}`;
+    const before = this.running.get(key);
+    if (before !== undefined) {
+      this.assumed++;
+      return before < at.depth ? [] : cannotTell(at, 'a schema is nothing but a reference to itself');
+    }
+    const known = this.ended.get(key);
+    if (known !== undefined) return known.map(({ path, reason }) => ({ path: at.path + path, reason }));
+    const { assumed } = this;
+    this.running.set(key, at.depth);
+    try {
+      const found = compared().slice(0, breaksMost);
+      const fromHere = found.map(({ path, reason }) => ({ path: path.slice(at.path.length), reason }));
+      if (this.assumed === assumed) this.ended.set(key, fromHere);
+      return found;
     } finally {
       this.running.delete(key);
     }
   }
 
   private within(branch: Branch, to: Exclude<Node, true>, at: Place): Break[] {
+    if (++this.steps > stepsMost) return cannotTell(at, 'the schemas are too large together');
     if (kindsOf(branch).length === 0) return [];
     const values = valuesOf(branch)?.filter((value) => branch.every((one) => isValid(value, one, this.from) !== false));
     if (values !== undefined) return values.flatMap((value) => this.ofValue(value, to, at));
@@ -75,7 +98,7 @@ class Comparison implements Comparing {
     const ref = own(to, '$ref');
     const found = ref === undefined ? [] : this.byReference(branch, ref, at);
     if (ref !== undefined && this.to.isOld) return found;
-    for (const one of nodesIn(to, 'allOf')) found.push(...this.compare(branch, one, at));
+    for (const one of nodesIn(to, 'allOf')) found.push(...this.compareBranch(branch, one, at));
     for (const keyword of ['anyOf', 'oneOf'] as const) {
       if (own(to, keyword) !== undefined) found.push(...this.byAlternatives(branch, to, keyword, at));
     }
@@ -93,7 +116,9 @@ class Comparison implements Comparing {
 
   private byReference(branch: Branch, ref: unknown, at: Place): Break[] {
     const target = this.to.target(ref);
-    return target === undefined ? cannotTell(at, 'a $ref leads out of the schema') : this.compare(branch, target, at);
+    return target === undefined
+      ? cannotTell(at, 'a $ref leads out of the schema')
+      : this.compareBranch(branch, target, at);
   }
 
   /** One of them takes the whole branch; or, kind by kind, one of them takes that kind. */
@@ -113,13 +138,14 @@ class Comparison implements Comparing {
 
   /** Of `oneOf` the others take nothing of it. */
   private byOne(branch: Branch, alternatives: readonly Node[], keyword: 'anyOf' | 'oneOf', at: Place): Break[] {
-    const isApart = (one: Node): boolean => disjoint([branch, this.from], one, this.to);
+    const isApart = (one: Node): boolean => ++this.steps <= stepsMost && disjoint([branch, this.from], one, this.to);
     const nearest: Break[][] = [];
     for (const [i, one] of alternatives.entries()) {
-      const found = this.compare(branch, one, at);
+      if (isApart(one)) continue;
+      const found = this.compareBranch(branch, one, at);
       const areOthersApart = (): boolean => alternatives.every((other, j) => j === i || isApart(other));
       if (found.length === 0 && (keyword === 'anyOf' || areOthersApart())) return [];
-      if (found.length === 0 || !isApart(one)) nearest.push(found);
+      nearest.push(found);
     }
     // The only one that could take some of it says why it does not take all.
     if (nearest.length === 1 && nearest[0]!.length > 0) return nearest[0]!;

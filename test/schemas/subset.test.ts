@@ -77,6 +77,19 @@ const tree = (value: z.ZodType): z.ZodType => {
 const shape = (size: z.ZodType) =>
   z.discriminatedUnion('kind', [z.object({ kind: z.literal('a'), size }), z.object({ kind: z.literal('b') })]);
 
+/** What takes exponential time where each way through it is gone. */
+const many = (v: z.ZodType) =>
+  z.discriminatedUnion('k', Array.from({ length: 200 }, (_, i) => z.object({ k: z.literal(i), v })) as any);
+const twenty = (more: object): Schema => ({
+  ...{ type: 'object', additionalProperties: false, ...more },
+  properties: Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`p${i}`, { $ref: '#' }])),
+});
+const doubled = (last: object): Schema => {
+  const level = (i: number): object => ({ properties: { a: { $ref: `#/$defs/${i}` }, b: { $ref: `#/$defs/${i}` } } });
+  const levels = Array.from({ length: 40 }, (_, i) => [i, i === 39 ? last : level(i + 1)]);
+  return { ...level(0), $defs: Object.fromEntries(levels) };
+};
+
 describe('is taken', () => {
   test.each<[string, Schema, Schema]>([
     [
@@ -115,6 +128,9 @@ describe('is taken', () => {
       (z.tuple([z.int()])['~standard'] as any).jsonSchema.output({ target: 'draft-07' }),
       jsonOf(z.tuple([z.number()])),
     ],
+    ['each of two hundred alternatives', jsonOf(many(z.int())), jsonOf(many(z.number()))],
+    ['a schema that refers to itself twenty times', twenty({ minProperties: 1 }), twenty({})],
+    ['forty levels, each named twice', doubled({ type: 'string' }), doubled({ type: ['string', 'null'] })],
     [
       'both halves of an intersection',
       { allOf: [{ minimum: 1 }, { type: 'integer' }] },
