@@ -15,8 +15,7 @@ import type { StateTables } from '../handler-state/handler-state.ts';
 import { firstRecord, recordsOf } from '../handler-state/records.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
-import { Evolution, type WantedNames } from '../model/evolution.ts';
-import { partsOf } from '../model/evolved-event.ts';
+import { Evolution } from '../model/evolution.ts';
 import { toPlain } from '../wire/payload.ts';
 import {
   checkChange,
@@ -27,6 +26,7 @@ import {
 } from './letter-query.ts';
 import {
   aggregateKey,
+  isAmong,
   isNamed,
   type LetterError,
   type LetterRecord,
@@ -82,7 +82,10 @@ export interface LetterHandler {
 /** The handlers that run here. */
 export interface RunningHandlers {
   readonly names: readonly string[];
+  /** By its name of today, or the one that it is kept as. */
   find(name: string): LetterHandler | undefined;
+  /** The name that letters have: of one that does not run here, the same. */
+  keptAs(name: string): string;
 }
 
 /** Dead letters of all handlers; see `runtime.deadLetters`. */
@@ -294,7 +297,8 @@ export class DeadLetters {
     as: (letter: DeadLetterRecord) => T,
     named?: NamedLetter,
   ): Promise<T[]> {
-    const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
+    const { aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
+    const handler = query.handler && this.running.keptAs(query.handler);
     const name = typeof aggregate === 'object' ? aggregate.name : aggregate;
     const aggregateType = name && this.evolution.storedType(name);
     const before = dateMs() - olderThanMs;
@@ -322,15 +326,6 @@ export class DeadLetters {
       if (letters.length >= limit) break;
     }
     return letters;
-  }
-}
-
-/** By what it is today; one that cannot be read is among none, so that nothing is done to it by mistake. */
-function isAmong(event: StoredEvent, names: WantedNames): boolean {
-  try {
-    return partsOf(event).some((part) => names.has(part));
-  } catch {
-    return false;
   }
 }
 

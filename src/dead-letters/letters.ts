@@ -6,8 +6,8 @@ import { TrunklineError } from '../base/errors.ts';
 import { checked, flag, number, object, oneOf, optional, type Shape, text } from '../base/json.ts';
 import { tame } from '../base/tame.ts';
 import { eventOf, type StoredEvent } from '../model/event.ts';
-import { Evolution } from '../model/evolution.ts';
-import { asStored, today } from '../model/evolved-event.ts';
+import { Evolution, type WantedNames } from '../model/evolution.ts';
+import { asStored, partsOf, today } from '../model/evolved-event.ts';
 import { deepFreeze } from '../wire/payload.ts';
 
 export const letterTable = 'dead-letters';
@@ -128,4 +128,13 @@ export function letterEvent(
   const at = new Date(occurredAt as string);
   const stored = eventOf({ ...deepFreeze(rest), occurredAt: at }) as unknown as StoredEvent;
   return today(stored, evolution) ?? stored;
+}
+
+/** By what it is today; one that cannot be read is among none, so that nothing is done to it by mistake. */
+export function isAmong(event: StoredEvent, names: WantedNames): boolean {
+  try {
+    return partsOf(event).some((part) => names.has(part));
+  } catch {
+    return false;
+  }
 }

@@ -4,15 +4,22 @@
 // the version beside it. Not of the time: the server may have it in microseconds, and then the log and the store differ in it.
 import { hash } from 'node:crypto';
 import type { StoredEvent } from '../model/event.ts';
+import { Evolution } from '../model/evolution.ts';
 
 const idPattern = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 const keyOfToday = new RegExp(`(${idPattern}(?:-${idPattern})?)\\.[\\w-]{22}(?=/)`);
 
-/** Of a batch its first and its last event name it. */
-export function effectKeyOf(handler: string, subject: StoredEvent | readonly StoredEvent[]): string {
+/** Of a batch its first and its last event name it. The name of the aggregate type is the one that stays when it is renamed. */
+export function effectKeyOf(
+  handler: string,
+  subject: StoredEvent | readonly StoredEvent[],
+  evolution: Evolution = Evolution.none,
+): string {
   const events = Array.isArray(subject) ? (subject as readonly StoredEvent[]) : [subject as StoredEvent];
   const ends = events.length > 1 ? [events[0]!, events.at(-1)!] : events;
-  const names = ends.map(({ id, aggregateType, aggregateId, version }) => [id, aggregateType, aggregateId, version]);
+  const names = ends.map(({ id, aggregateType, aggregateId, version }) => {
+    return [id, evolution.storedType(aggregateType), aggregateId, version];
+  });
   return `${ends.map(({ id }) => id).join('-')}.${hash('sha256', JSON.stringify(names), 'base64url').slice(0, 22)}/${handler}`;
 }
 

@@ -7,7 +7,7 @@ export const PROJECTION_PREFIX = 'projection:';
 const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
 
 /** @throws InvalidOptions */
-export function checkHandlerName(name: string): void {
+export function checkHandlerName(name: string, option: string = 'name'): void {
   const fault = nameFault(name, HANDLER_NAME_BYTES_LIMIT);
-  if (fault !== undefined) invalid('name', name, fault);
+  if (fault !== undefined) invalid(option, name, fault);
 }

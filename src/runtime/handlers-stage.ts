@@ -126,8 +126,9 @@ export class HandlerStage {
     const { moduleRoots } = this.parts;
     const { moduleMs } = this.parts;
     const settings = { ...resolveSubscription(options, this.definitions, moduleRoots), moduleMs };
-    if (settings.name.startsWith(PROJECTION_PREFIX)) {
-      const reason = `'${settings.name}' begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
+    for (const name of [settings.name, settings.keptAs]) {
+      if (!name.startsWith(PROJECTION_PREFIX)) continue;
+      const reason = `'${name}' begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
       throw new TrunklineError('InvalidOptions', { option: 'name', reason });
     }
     noteUndeclared(settings.name, settings, this.parts);

@@ -215,7 +215,7 @@ export async function forgetHandler(place: Place, handler: string, dryRun: boole
   }
 }
 
-const noHandlers: RunningHandlers = { names: [], find: () => undefined };
+const noHandlers: RunningHandlers = { names: [], find: () => undefined, keptAs: (name) => name };
 const nothingRuns = { isRunning: () => false, hold: () => {} };
 const quietMs = 60_000;
 

@@ -28,7 +28,10 @@ import type { Slots } from './slots.ts';
  */
 export type Result = 'done' | 'again' | 'away' | 'held';
 
-export type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'timeoutMs' | 'module' | 'moduleMs'>;
+export type AttemptSettings = Pick<
+  SubscriptionSettings,
+  'name' | 'keptAs' | 'evolution' | 'timeoutMs' | 'module' | 'moduleMs'
+>;
 
 /** What the attempts share with the rest of their subscription. */
 export interface AttemptParts {

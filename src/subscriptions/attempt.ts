@@ -9,7 +9,9 @@ import { Effects } from '../handler-state/effects.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import type { Change } from '../handler-state/handler-state-store.ts';
 import type { StoredEvent } from '../model/event.ts';
+import type { Evolution } from '../model/evolution.ts';
 import type { Delivery } from './handlers.ts';
+import type { SubscriptionSettings } from './settings.ts';
 
 /** An event, or the events of a batch. */
 export type Subject = StoredEvent | readonly StoredEvent[];
@@ -41,6 +43,7 @@ export class Attempt implements Delivery {
   /** What says of a transaction of its own that it has been committed. */
   entry: Change | undefined;
   readonly #handler: string;
+  readonly #evolution: Evolution;
   readonly #timeoutMs: number;
   readonly #tables: StateTables;
   readonly #subject: Subject;
@@ -49,11 +52,12 @@ export class Attempt implements Delivery {
   #reason: unknown;
 
   constructor(
-    { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
+    { keptAs, evolution, timeoutMs }: Pick<SubscriptionSettings, 'keptAs' | 'evolution' | 'timeoutMs'>,
     handlerState: StateTables,
     { attempt, subject, isBeside, dryRun }: AttemptFields,
   ) {
-    this.#handler = name;
+    this.#handler = keptAs;
+    this.#evolution = evolution;
     this.#timeoutMs = timeoutMs;
     this.attempt = attempt;
     this.#tables = handlerState;
@@ -68,7 +72,7 @@ export class Attempt implements Delivery {
 
   /** The same for a part of its event. */
   effectKeyOf(part: Subject): string {
-    return effectKeyOf(this.#handler, part);
+    return effectKeyOf(this.#handler, part, this.#evolution);
   }
 
   get signal(): AbortSignal {

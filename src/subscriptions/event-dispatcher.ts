@@ -74,7 +74,7 @@ export class EventDispatcher {
       ended: () => this.executions.ended(),
       broken: (error) => this.broken(error),
     });
-    this.parked = new ParkedSequences(settings.name, state);
+    this.parked = new ParkedSequences(settings.keptAs, state);
     this.asked = new AskedWork({
       parked: this.parked,
       code: this.code,
@@ -141,7 +141,7 @@ export class EventDispatcher {
   }
 
   private turnOf({ id, position }: StoredEvent): Turn | undefined {
-    return this.care.of(this.settings.name, `${id}@${position}`, position); // another event may have its id
+    return this.care.of(this.settings.keptAs, `${id}@${position}`, position); // another event may have its id
   }
 
   /** A handler that returns at once leaves nothing to keep. */

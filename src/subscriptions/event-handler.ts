@@ -58,6 +58,7 @@ export type RegisterOptions = Omit<
 
 const registerFields = fieldsOf<RegisterOptions>({
   name: true,
+  renamedFrom: true,
   from: true,
   concurrency: true,
   window: true,

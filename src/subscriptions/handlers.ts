@@ -63,6 +63,11 @@ export type From = 'start' | 'now' | number | Date;
 interface SubscribeBase<Event, T extends string> {
   /** Unique; its checkpoint and its dead letters go by it. 1 to 100 bytes, no control characters. */
   name: string;
+  /**
+   * The names that it had before, the oldest first. Checkpoint, dead letters and keys of effects stay under that one, and so does what
+   * the command line shows; status, errors and log lines name it as today. Filters of dead letters take each name.
+   */
+  renamedFrom?: readonly string[] | undefined;
   /** Event types; `'*'` or none: all. With `aggregates` by definition, the event that a handler gets is narrowed by them. */
   events?: '*' | readonly (T | '*')[] | undefined;
   /** Only events for which it returns true; one that throws counts as a failed attempt. */

@@ -47,8 +47,8 @@ export class RunningSubscriptions implements RunningHandlers {
     const { handlerState, feed, starts, care, logger, closing, prepare, runtimeHasFailed } = this.parts;
     const { closed = () => {}, isInternal = false } = options;
     if (closing.aborted) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    const { name } = settings;
-    this.checkFree(name);
+    const { name, keptAs } = settings;
+    for (const one of [name, keptAs]) this.checkFree(one);
     prepare();
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       handlerState: options.handlerState ?? handlerState,
@@ -89,7 +89,7 @@ export class RunningSubscriptions implements RunningHandlers {
 
   /** It runs, or is being forgotten. */
   has(name: string): boolean {
-    return this.all.has(name) || this.forgetting.has(name);
+    return this.byEitherName(name) !== undefined || this.forgetting.has(name);
   }
 
   isForgetting(name: string): boolean {
@@ -107,12 +107,21 @@ export class RunningSubscriptions implements RunningHandlers {
   }
 
   find(name: string): LetterHandler | undefined {
-    return this.all.get(name)?.dispatcher.asked;
+    return this.byEitherName(name)?.dispatcher.asked;
+  }
+
+  keptAs(name: string): string {
+    return this.all.get(name)?.settings.keptAs ?? name;
+  }
+
+  /** By its name of today, or the one that it is kept as. */
+  private byEitherName(name: string): RunningSubscription | undefined {
+    return this.all.get(name) ?? [...this.all.values()].find(({ settings }) => settings.keptAs === name);
   }
 
   /** One that users may steer. @throws UnknownSubscription */
   named(name: string): RunningSubscription {
-    const found = this.internal.has(name) ? undefined : this.all.get(name);
+    const found = this.internal.has(name) ? undefined : this.byEitherName(name);
     if (found) return found;
     const known = this.names.filter((one) => !this.internal.has(one));
     throw new TrunklineError('UnknownSubscription', { handler: name, known });

@@ -23,6 +23,8 @@ import type {
 
 export interface SubscriptionSettings {
   name: string;
+  /** The name that its checkpoint, its letters and the keys of its effects have: the first that it ever had. */
+  keptAs: string;
   /** Every name that a wanted event may have; undefined: all. */
   types: ReadonlySet<string> | undefined;
   /** Which of those are wanted; undefined: all. */
@@ -51,6 +53,7 @@ export interface SubscriptionSettings {
 
 const knownOptions = fieldsOf<Record<keyof SubscribeOptions | keyof SubscribeWorkerOptions | 'batch', unknown>>({
   name: true,
+  renamedFrom: true,
   events: true,
   aggregates: true,
   where: 'function',
@@ -103,6 +106,7 @@ export function resolveSubscription(
   }
   return {
     name: options.name,
+    keptAs: oldestName(options.name, options.renamedFrom),
     ...resolveTypes(options, definitions),
     aggregates: resolveAggregates(options, definitions),
     where: options.where,
@@ -136,6 +140,17 @@ export function resolveSubscription(
     module: options.thread === 'worker' ? options.module : undefined,
     threads: checkInteger('threads', (options.thread === 'worker' ? options.threads : 1) ?? 1, 1, 64),
   };
+}
+
+function oldestName(name: string, former: readonly string[] | undefined): string {
+  if (former === undefined) return name;
+  if (!Array.isArray(former) || former.length === 0) {
+    invalid('renamedFrom', former, 'must be a list of the names that it had before, the oldest first');
+  }
+  for (const one of former) checkHandlerName(one, 'renamedFrom');
+  if (new Set([name, ...former]).size <= former.length)
+    invalid('renamedFrom', former, 'names one twice, or as of today');
+  return former[0]!;
 }
 
 /** A function, or a module with threads of its own. */

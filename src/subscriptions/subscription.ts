@@ -39,7 +39,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   readonly name: string;
   readonly types: ReadonlySet<string> | undefined;
   readonly dispatcher: EventDispatcher;
-  private readonly settings: SubscriptionSettings;
+  readonly settings: SubscriptionSettings;
   private readonly parts: SubscriptionParts;
   /** Where it begins without a checkpoint: `now` is the moment at which it was made. */
   private readonly from: Exclude<From, 'now'>;
@@ -184,7 +184,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** From the tables: it is time to say how far it has come. */
   stageCheckpoint(): void {
     if (this.parts.volatile || this.place.next === 0) return;
-    this.parts.handlerState.stage(checkpointTable, this.name, checkpointOf(this.dispatcher, this.modes.isPaused));
+    const kept = checkpointOf(this.dispatcher, this.modes.isPaused);
+    this.parts.handlerState.stage(checkpointTable, this.settings.keptAs, kept);
   }
 
   get position(): number {
@@ -244,7 +245,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       const first = starts.fixed(checkFrom(from));
       starts.checkPlace(first); // at once, and without holding anything up
       return this.control('reset', async () => {
-        const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
+        const low = starts.begun(this.settings.keptAs, (await starts.positionOf(first)) - 1, volatile);
         await this.leaveOff();
         this.dispatcher.beginElsewhere(low);
         this.readFrom(low);
@@ -311,9 +312,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     await this.dispatcher.close(graceMs);
     await this.running;
     if (this.place.next > 0) this.parts.handlerState.touch(this);
-    await this.parts.handlerState.durableWithin(closeGraceMs, (error) =>
-      this.parts.onError(error, { handler: this.name }),
-    );
+    const report = (error: unknown): void => this.parts.onError(error, { handler: this.name });
+    await this.parts.handlerState.durableWithin(closeGraceMs, report);
     this.modes.transition('closed');
     this.giveUpWaiting(this.ended());
     await this.parts.onClosed();

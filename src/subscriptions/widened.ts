@@ -61,12 +61,12 @@ export async function compareFilter(
   low: number | undefined,
   onWidened: (details: Record<string, unknown>) => void,
 ): Promise<void> {
-  const { name } = settings;
+  const { name, keptAs } = settings;
   const filter = filterRecord(settings);
-  const before = await recordAt(handlerState, filterTable, name, filterOf);
+  const before = await recordAt(handlerState, filterTable, keptAs, filterOf);
   if (before !== undefined && low !== undefined && low > 0) {
     const more = widenedBy(before, settings);
     if (more !== undefined) onWidened({ handler: name, ...more, skippedUpTo: low });
   }
-  if (JSON.stringify(before) !== JSON.stringify(filter)) handlerState.stage(filterTable, name, filter);
+  if (JSON.stringify(before) !== JSON.stringify(filter)) handlerState.stage(filterTable, keptAs, filter);
 }

@@ -83,7 +83,7 @@ const boxOf = (tables: StateTables): MessageBox => new MessageBox(tables, () => 
 const lettersOf = (tables: StateTables): DeadLetters =>
   new DeadLetters(
     tables,
-    { names: ['h'], find: () => undefined },
+    { names: ['h'], find: () => undefined, keptAs: (name) => name },
     new Map(),
     new MessageLetters(boxOf(tables), undefined),
   );

@@ -88,7 +88,12 @@ test('dead letters, their counts and what else a start reads: page by page, with
   await handlerState.durable();
   const box = new MessageBox(handlerState, () => true);
   const messages = new MessageLetters(box, undefined);
-  const letters = new DeadLetters(handlerState, { names: [], find: () => undefined }, new Map(), messages);
+  const letters = new DeadLetters(
+    handlerState,
+    { names: [], find: () => undefined, keptAs: (name) => name },
+    new Map(),
+    messages,
+  );
   const looks: Record<string, () => Promise<unknown>> = {
     'messages.list': async () => expect(await messages.list({ limit: 1e6 })).toHaveLength(count),
     'messages.list of one sender': async () =>
