@@ -173,6 +173,7 @@ const kinds: Readonly<Record<string, Kind>> = {
       for (const n of [1, 2, 3]) {
         const settings = {
           name: `h${n}`,
+          keptAs: `h${n}`,
           types: new Set(['Added']),
           aggregates: undefined,
           evolution: Evolution.none,
