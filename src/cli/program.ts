@@ -8,6 +8,7 @@ import { checkedJson, object, text } from '../base/json.ts';
 import { Found } from '../terminal/output.ts';
 import { parserError, printError } from '../terminal/print.ts';
 import { refuseEmptyWords } from '../terminal/words.ts';
+import { addCatalogue } from './catalogue.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addHandlers } from './handlers.ts';
 import { addRehearse } from './rehearse.ts';
@@ -30,7 +31,7 @@ export function makeProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')
     .exitOverride();
-  const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay, addRehearse, addSchemas];
+  const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay, addRehearse, addSchemas, addCatalogue];
   for (const add of [...storeCommands.map((store) => store.add), ...groups]) add(program);
   refuseEmptyWords(program);
   return program;

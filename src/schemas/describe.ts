@@ -48,45 +48,52 @@ interface DescribedSplit {
 /** The newest dialect first. */
 const dialects: readonly Dialect[] = ['draft-2020-12', 'draft-07'];
 
-/** By name. */
-export function describeAggregates(aggregates: readonly AnyAggregate[]): DescribedAggregate[] {
+/** By name. `given`: dialects of JSON Schema; the first that a validator knows is taken. */
+export function describeAggregates(
+  aggregates: readonly AnyAggregate[],
+  given: readonly Dialect[] = dialects,
+): DescribedAggregate[] {
   return aggregates
     .map(({ name, renamedFrom = [], events, retired }) => ({
       name: name as string,
       formerNames: [...renamedFrom],
       events: Object.entries(events as Record<string, EventSpec<unknown>>)
-        .map(([type, spec]) => describeEvent(type, spec))
-        .sort((a, b) => compare(a.type, b.type)),
-      retired: [...retired].sort(compare),
+        .map(([type, spec]) => describeEvent(type, spec, given))
+        .sort((a, b) => compareNames(a.type, b.type)),
+      retired: [...retired].sort(compareNames),
     }))
-    .sort((a, b) => compare(a.name, b.name));
+    .sort((a, b) => compareNames(a.name, b.name));
 }
 
-function describeEvent(type: string, { schemaVersion, past }: EventSpec<unknown>): DescribedEvent {
+function describeEvent(
+  type: string,
+  { schemaVersion, past }: EventSpec<unknown>,
+  given: readonly Dialect[],
+): DescribedEvent {
   const splits = past.splits.map((source) => ({
     type: source.type,
-    versions: source.spec === undefined ? [] : versionsOf(source.spec.past),
+    versions: source.spec === undefined ? [] : versionsOf(source.spec.past, given),
     lowest: source.spec?.past.lowest ?? 1,
   }));
   return {
     type,
     schemaVersion,
     lowest: past.lowest,
-    versions: versionsOf(past),
+    versions: versionsOf(past, given),
     formerNames: [...past.names],
     splits,
   };
 }
 
-function versionsOf({ steps }: EventPast): DescribedVersion[] {
+function versionsOf({ steps }: EventPast, given: readonly Dialect[]): DescribedVersion[] {
   return steps.map(({ schemaVersion, schema, down }) => ({
     schemaVersion,
-    payload: jsonSchemaOf(schema, dialects),
+    payload: jsonSchemaOf(schema, given),
     hasDown: down !== undefined,
   }));
 }
 
 /** The same on every machine, whatever its language. */
-function compare(a: string, b: string): number {
+export function compareNames(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

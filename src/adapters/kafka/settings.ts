@@ -205,7 +205,8 @@ export function checkPublishing(option: string, given: unknown): Readonly<Record
   throw new TrunklineError('InvalidOptions', { option, value: shown(given), reason });
 }
 
-function resolveTopics(topics: TopicOptions): TopicSettings {
+/** @throws InvalidOptions */
+export function resolveTopics(topics: TopicOptions): TopicSettings {
   const template = topics.template ?? '{prefix}.{aggregateType}';
   const unknown = /\{(?!(?:prefix|aggregateType|aggregate_type|eventType|event_type)\})[^}]*\}?/.exec(template)?.[0];
   if (unknown !== undefined) invalid('topics.template', template, `${unknown} is no placeholder`);

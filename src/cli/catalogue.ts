@@ -1,0 +1,90 @@
+// `trunkline catalogue`: what a module's aggregates declare, for people and for tools that read AsyncAPI, JSON Schema or
+// EventCatalog. With --check it writes nothing, and exit code 1 says that what is there is of an older state.
+
+import { type Command, Option } from 'commander';
+import { type Format, formats } from '../adapters/kafka/kafka-options.ts';
+import { resolveTopics } from '../adapters/kafka/settings.ts';
+import { declaredTopics, topicNaming } from '../adapters/kafka/topics.ts';
+import { printableJson } from '../base/printable.ts';
+import { asyncapiDialects, asyncapiDocument } from '../catalogue/asyncapi.ts';
+import { type Catalogue, type CatalogueOptions, makeCatalogue } from '../catalogue/catalogue.ts';
+import { jsonSchemaDocument } from '../catalogue/json-schema.ts';
+import { markdownFiles } from '../catalogue/markdown.ts';
+import { checkDocument, checkFolder, type Difference, writeDocument, writeFolder } from '../catalogue/write.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import { declaredEvents } from '../model/catalogue.ts';
+import { loadAggregates } from '../schemas/load.ts';
+import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
+
+interface Options extends OutputOptions {
+  aggregates: string;
+  format: 'json-schema' | 'asyncapi' | 'markdown';
+  out: string;
+  service: string;
+  release: string;
+  topicPrefix?: string;
+  topicTemplate?: string;
+  recordFormat: Format;
+  check?: boolean;
+}
+
+/** Add the command to a program. */
+export function addCatalogue(program: Command): void {
+  withJson(program.command('catalogue'))
+    .description('write a catalogue of all events: names, versions, schemas, examples, topics, commands')
+    .requiredOption('--aggregates <module>', 'exports the aggregates; a file of TypeScript is taken as it is')
+    .addOption(
+      new Option('--format <format>', 'what to make')
+        .choices(['json-schema', 'asyncapi', 'markdown'])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--out <path>', 'the file, or the folder of markdown, which you commit')
+    .option('--service <name>', 'whose events these are', 'events')
+    .option('--release <version>', "the document's own version", '1.0.0')
+    .option('--topic-prefix <prefix>', 'topics.prefix of kafka(); this or the template gives the topics')
+    .option('--topic-template <template>', 'topics.template of kafka()')
+    .addOption(
+      new Option('--record-format <format>', 'format of kafka(): what asyncapi says of records')
+        .choices(formats)
+        .default('trunkline'),
+    )
+    .option('--check', 'write nothing; exit code 1 where the file or folder is another one')
+    .action(async (options: Options) => {
+      const { out, check = false } = options;
+      const aggregates = await loadAggregates(options.aggregates);
+      const catalogue = makeCatalogue(aggregates, await catalogueOptions(options, aggregates));
+      const differences = options.format === 'markdown' ? folderOf(options, catalogue) : fileOf(options, catalogue);
+      output(options, { out, written: !check, differences }, () => [
+        ...differences.map(({ path, what }) => `${path} is ${what}`),
+        ...(check ? [differences.length === 0 ? 'nothing differs' : `${out} is of another state`] : []),
+        ...(check ? [] : [`${out} is written`]),
+      ]);
+      if (differences.length > 0) throw new Found();
+    });
+}
+
+/** @throws InvalidOptions: a topic that Kafka would not take, as a start does */
+async function catalogueOptions(options: Options, aggregates: readonly AnyAggregate[]): Promise<CatalogueOptions> {
+  const { service, release, topicPrefix: prefix, topicTemplate: template } = options;
+  const dialects = options.format === 'asyncapi' ? asyncapiDialects : undefined;
+  if (prefix === undefined && template === undefined) return { service, release, dialects };
+  const settings = resolveTopics({ prefix, template });
+  const topicOf = await topicNaming(settings);
+  declaredTopics(declaredEvents(aggregates), topicOf, settings);
+  return { service, release, topicOf, dialects };
+}
+
+function folderOf({ out, check }: Options, catalogue: Catalogue): Difference[] {
+  const files = markdownFiles(catalogue);
+  if (check) return checkFolder(out, files);
+  writeFolder(out, files);
+  return [];
+}
+
+function fileOf({ out, check, format, recordFormat }: Options, catalogue: Catalogue): Difference[] {
+  const document = format === 'asyncapi' ? asyncapiDocument(catalogue, recordFormat) : jsonSchemaDocument(catalogue);
+  const text = `${printableJson(JSON.stringify(document, undefined, 2))}\n`;
+  if (check) return checkDocument(out, text);
+  writeDocument(out, text);
+  return [];
+}
