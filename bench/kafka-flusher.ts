@@ -8,9 +8,11 @@ import type { KafkaSettings } from '../src/adapters/kafka/kafka-options.ts';
 import { Planner } from '../src/adapters/kafka/plan.ts';
 import { Publishing } from '../src/adapters/kafka/publishing.ts';
 import { resolveKafka } from '../src/adapters/kafka/settings.ts';
+import { Shapes } from '../src/adapters/kafka/shapes.ts';
 import { createSink } from '../src/adapters/kafka/sink.ts';
 import type { OutRecord } from '../src/adapters/kafka/stream.ts';
 import { eventTopic, ownTopics, Topics, topicNaming } from '../src/adapters/kafka/topics.ts';
+import { Published } from '../src/adapters/kafka/versions.ts';
 import { BatchBuffer } from '../src/flush/batch.ts';
 import { Flusher } from '../src/flush/flusher.ts';
 import { createRuntime, newId } from '../src/index.ts';
@@ -18,6 +20,7 @@ import type { KafkaOptions } from '../src/kafka.ts';
 import { mapBytesFor, openLogReader } from '../src/log/lmdb.ts';
 import type { LogSource } from '../src/log/log.ts';
 import { declaredEvents } from '../src/model/catalogue.ts';
+import { Evolution } from '../src/model/evolution.ts';
 import { Probe } from './aggregates.ts';
 import { withBroker } from './broker.ts';
 import {
@@ -104,7 +107,9 @@ async function recordsOf(settings: KafkaSettings, log: LogSource, last: number):
   const topicOf = await topicNaming(settings.topics);
   const publishing = new Publishing([], 'publishing', {});
   const integrations = new Integrations([]);
-  const planner = new Planner({ settings, topicOf, topics, schemas: undefined, integrations, publishing });
+  const [published, shapes] = [new Published([], {}), new Shapes(Evolution.none)];
+  const kept = { integrations, publishing, published, shapes };
+  const planner = new Planner({ settings, topicOf, topics, schemas: undefined, ...kept });
   const batch = new BatchBuffer();
   const records: OutRecord[] = [];
   for (batch.begin(1); batch.toPosition < last; batch.begin(batch.toPosition + 1)) {

@@ -58,6 +58,7 @@ export {
 } from './model/aggregate.ts';
 export type {
   EventDeclaration,
+  EventVersion,
   EvolvingEvent,
   NewEvent,
   StoredEvent,

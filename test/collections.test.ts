@@ -166,7 +166,8 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'adapters/kafka/decisions.ts': { undecided: 'goes with the read' },
   'adapters/kafka/sink.ts': { setAside: 'one transaction; told and let go at its end' },
-  'adapters/kafka/schemas.ts': { ids: 'one for each event type' },
+  'adapters/kafka/schemas.ts': { ids: 'one for each event type', idsOfVersions: 'one for each version' },
+  'adapters/kafka/versions.ts': { forms: 'one for each declaration' },
   'adapters/kafka/topics.ts': {
     states: 'one for each topic that exists; forgotten after trouble',
     told: 'one for each drift of a topic; emptied at keptMost',

@@ -193,7 +193,7 @@ test('src imports what an option names through the gate alone; its threads confi
     if (/\bconfineModules\(/.test(text)) found.confine!.push(file);
   }
   expect(found.import).toEqual(['base/user-module.ts']);
-  // topics.ts, sink.ts and user-sink.ts run in the flush thread, or in the command line, whose user names the module.
+  // topics.ts, sink.ts, shapes.ts and user-sink.ts run in the flush thread, or in the command line, whose user names the module.
   const entries = ['shard/thread.ts', 'flush/flush-thread.ts', 'subscriptions/worker-thread.ts'];
   expect(found.confine!.sort()).toEqual([...entries, 'base/user-module.ts'].sort());
   // store/adapter.ts: options have been checked by then, and threads confine themselves.
@@ -203,6 +203,7 @@ test('src imports what an option names through the gate alone; its threads confi
       ...gate,
       'cli/topics.ts',
       'schemas/load.ts',
+      'adapters/kafka/shapes.ts',
       'adapters/kafka/sink.ts',
       'adapters/kafka/topics.ts',
       'base/user-module.ts',

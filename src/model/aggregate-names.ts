@@ -1,4 +1,4 @@
-// The names of an aggregate type: today's, those that it had, and the one that is stored.
+// The names of an aggregate type: today's, those that it had, and the one that is stored; and how a definition is found by them.
 
 import type { AnyAggregate } from './aggregate.ts';
 
@@ -29,4 +29,12 @@ export class AggregatesByName extends Map<string, AnyAggregate> {
   override has(name: string): boolean {
     return this.get(name) !== undefined;
   }
+}
+
+/** The definition of that name among what a module exports; undefined: it exports none. */
+export const exportedAggregate = (module: Readonly<Record<string, unknown>>, name: string): AnyAggregate | undefined =>
+  Object.values(module).find((value): value is AnyAggregate => isDefinition(value) && value.name === name);
+
+function isDefinition(value: unknown): value is AnyAggregate {
+  return typeof value === 'object' && value !== null && 'commands' in value && 'evolve' in value && 'name' in value;
 }

@@ -4,7 +4,7 @@
 import { TrunklineError } from '../base/errors.ts';
 import type { AggregateLike, AnyAggregate } from './aggregate.ts';
 import { namesOf, storedTypeOf } from './aggregate-names.ts';
-import type { EventDeclaration } from './event.ts';
+import type { EventDeclaration, EventVersion } from './event.ts';
 import type { EventSpec } from './event-spec.ts';
 import { evolutionOf } from './evolution.ts';
 import { jsonSchemaOf } from './json-schema.ts';
@@ -12,12 +12,23 @@ import { jsonSchemaOf } from './json-schema.ts';
 export function declaredEvents(aggregates: readonly AnyAggregate[]): EventDeclaration[] {
   return aggregates.flatMap((aggregate) =>
     Object.entries(aggregate.events as Record<string, EventSpec<unknown>>).map(([type, spec]) => {
-      const payload = jsonSchemaOf(spec.schema, ['draft-07']); // the dialect that schema registries take
+      const versions = versionsOf(spec);
+      const { schemaVersion, jsonSchema } = versions.at(-1)!;
       const names = { aggregateNames: namesOf(aggregate), names: [type, ...spec.past.names] };
-      const declaration = { aggregateType: storedTypeOf(aggregate), type, schemaVersion: spec.schemaVersion, ...names };
-      return 'schema' in payload ? { ...declaration, jsonSchema: payload.schema } : declaration;
+      const { module } = aggregate;
+      const declaration = { aggregateType: storedTypeOf(aggregate), type, schemaVersion, ...names, versions, module };
+      return jsonSchema === undefined ? declaration : { ...declaration, jsonSchema };
     }),
   );
+}
+
+function versionsOf({ past: { steps, lowest } }: EventSpec<unknown>): EventVersion[] {
+  const read = steps.filter(({ schemaVersion }) => schemaVersion >= lowest);
+  return read.map(({ schemaVersion, schema, down }) => {
+    const payload = jsonSchemaOf(schema, ['draft-07']); // the dialect that schema registries take
+    const version = { schemaVersion, hasDown: down !== undefined };
+    return 'schema' in payload ? { ...version, jsonSchema: payload.schema } : version;
+  });
 }
 
 /**

@@ -8,6 +8,15 @@ import type { Metadata } from '../wire/metadata.ts';
 import { metadataIn } from '../wire/metadata.ts';
 import { deepFreeze } from '../wire/payload.ts';
 
+/** One version of an event's payload. */
+export interface EventVersion {
+  schemaVersion: number;
+  /** Whether a function leads back from it to the version before. */
+  hasDown: boolean;
+  /** JSON Schema of the payload, where the validator can tell it. */
+  jsonSchema?: Record<string, unknown> | undefined;
+}
+
 /** An event type as its definition declares it. */
 export interface EventDeclaration {
   /** As it is stored, and as sinks get it. */
@@ -20,6 +29,10 @@ export interface EventDeclaration {
   schemaVersion: number;
   /** JSON Schema of the payload, where the validator can tell it. */
   jsonSchema?: Record<string, unknown> | undefined;
+  /** Every version that can be read, the oldest first; the last one is `schemaVersion`. */
+  versions?: readonly EventVersion[] | undefined;
+  /** URL of the module that exports the aggregate's definition. */
+  module?: string | undefined;
 }
 
 /** An event as everyone sees it: immutable, in past tense, of one aggregate, at one place in the log. */

@@ -75,16 +75,34 @@ export class AggregateEvolution {
 
   /** The payload of the newest version. Only for a name of kind `event`. @throws UnsupportedEventVersion, UpcastFailed */
   upcast(name: string, spec: EventSpec<any, any>, schemaVersion: number, data: unknown, place: EventPlace): unknown {
-    if (schemaVersion === spec.schemaVersion) return data;
-    const { past } = spec;
+    return this.convert(name, spec, [schemaVersion, spec.schemaVersion], data, place);
+  }
+
+  /**
+   * The payload of another version, up or down the chain, whose steps down are there. Only for a name of kind `event`.
+   * @throws UnsupportedEventVersion, UpcastFailed
+   */
+  convert(
+    name: string,
+    spec: EventSpec<any, any>,
+    [from, to]: readonly [from: number, to: number],
+    data: unknown,
+    place: EventPlace,
+  ): unknown {
+    if (from === to) return data;
+    const { past, schemaVersion: newest } = spec;
+    checkReadable(name, past, newest, from, place);
     const { steps } = past;
-    checkReadable(name, past, spec.schemaVersion, schemaVersion, place);
+    const first = steps[0]!.schemaVersion;
     // Readers have frozen it, shards have not: a step that changed it would work for one of them alone. What a step makes is the chain's own.
     let now: unknown = deepFreeze(data);
-    for (let i = schemaVersion - steps[0]!.schemaVersion + 1; i < steps.length; i++) {
-      now = this.step(name, steps[i]!, now, schemaVersion, place);
+    for (let made = from + 1; made <= to; made++) {
+      now = this.step(name, steps[made - first]!.up!, made, now, from, place);
     }
-    return this.settled(name, spec, schemaVersion, now, place);
+    for (let made = from - 1; made >= to; made--) {
+      now = this.step(name, steps[made + 1 - first]!.down!, made, now, from, place);
+    }
+    return this.settled(name, steps[to - first]!, from, now, place);
   }
 
   /** The events that a stored one has become. Only for a name of kind `split`. @throws UnsupportedEventVersion, UpcastFailed */
@@ -117,7 +135,7 @@ export class AggregateEvolution {
       // One of the newest version is checked as well: nothing else looks at what a split has made.
       const newest =
         partVersion === own.schemaVersion
-          ? this.settled(name, own, schemaVersion, plain, place)
+          ? this.settled(name, own.past.steps.at(-1)!, schemaVersion, plain, place)
           : this.upcast(type, own, partVersion, plain, place);
       return { type: target.type, schemaVersion: own.schemaVersion, data: newest };
     });
@@ -125,14 +143,15 @@ export class AggregateEvolution {
 
   private step(
     name: string,
-    { up, schemaVersion }: VersionStep,
+    lead: (old: any) => unknown,
+    schemaVersion: number,
     old: unknown,
     from: number,
     place: EventPlace,
   ): unknown {
     let made: unknown;
     try {
-      made = up!(old);
+      made = lead(old);
       if (!isThenable(made)) return made;
       Promise.resolve(made).catch(() => {}); // its outcome is of no use, and must not become an unhandled rejection
     } catch (error) {
@@ -152,10 +171,10 @@ export class AggregateEvolution {
     );
   }
 
-  /** As JSON would carry it, and as the newest validator wants it. */
+  /** As JSON would carry it, and as the validator of its version wants it. */
   private settled(
     name: string,
-    { schema }: EventSpec<any, any>,
+    { schema, schemaVersion }: VersionStep,
     from: number,
     made: unknown,
     place: EventPlace,
@@ -163,7 +182,12 @@ export class AggregateEvolution {
     const plain = plainOf(made, (reason) => fail(name, from, place, `what has become of it: ${reason}`));
     const fault = schema === undefined ? undefined : accepts(schema, plain);
     if (fault === undefined) return plain;
-    return fail(name, from, place, `what has become of it is refused by the newest version's validator: ${fault}`);
+    return fail(
+      name,
+      from,
+      place,
+      `what has become of it is refused by version ${schemaVersion}'s validator: ${fault}`,
+    );
   }
 }
 

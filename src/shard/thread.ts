@@ -7,7 +7,7 @@ import { guarded } from '../base/guarded.ts';
 import { isShortage } from '../base/shortage.ts';
 import { confineModules, importUserModule } from '../base/user-module.ts';
 import { toWire, type WireError } from '../base/wire-error.ts';
-import type { AnyAggregate } from '../model/aggregate.ts';
+import { exportedAggregate } from '../model/aggregate-names.ts';
 import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
 import { AdaptiveSpin } from '../shared/ring/adaptive-spin.ts';
 import type { ActorType } from './actor.ts';
@@ -144,10 +144,10 @@ async function importTypes(data: ShardData, report: Report): Promise<ActorType[]
   const types: ActorType[] = [];
   for (const [index, { name, module, commands }] of data.types.entries()) {
     report({ type: 'importing', module });
-    const exported = Object.values(await importUserModule(module));
+    const exported = await importUserModule(module);
     const found = violation();
     if (found) throw new TrunklineError('RuntimeInsideShard', { module: found });
-    const definition = exported.find((value): value is AnyAggregate => isDefinition(value) && value.name === name);
+    const definition = exportedAggregate(exported, name);
     if (!definition) {
       throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });
     }
@@ -160,10 +160,6 @@ async function importTypes(data: ShardData, report: Report): Promise<ActorType[]
     types.push(actorTypeOf(definition, index));
   }
   return types;
-}
-
-function isDefinition(value: unknown): value is AnyAggregate {
-  return typeof value === 'object' && value !== null && 'commands' in value && 'evolve' in value && 'name' in value;
 }
 
 async function makeContext(data: ShardData, report: Report): Promise<object> {

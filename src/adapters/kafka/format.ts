@@ -55,7 +55,7 @@ export function formatEvent(format: Format, event: OutEvent, schemaId: number | 
     case 'snake-case':
       return {
         value: splice(
-          `{"event_id":"${event.id}","event_type":${json(event.type)},"aggregate_id":${json(event.aggregateId)},` +
+          `{"event_id":${json(event.id)},"event_type":${json(event.type)},"aggregate_id":${json(event.aggregateId)},` +
             `"aggregate_type":${json(event.aggregateType)},"payload":`,
           event.data,
           `,"timestamp":"${time}","version":${event.schemaVersion}}`,
@@ -102,7 +102,7 @@ function splice(head: string, data: Buffer, tail: string, schemaId: number | und
 function ownHead(event: OutEvent, time: string): string {
   const { id, type, aggregateType, aggregateId, version, position, schemaVersion, metadataJson } = event;
   return (
-    `{"id":"${id}","type":${json(type)},"aggregateType":${json(aggregateType)},"aggregateId":${json(aggregateId)},` +
+    `{"id":${json(id)},"type":${json(type)},"aggregateType":${json(aggregateType)},"aggregateId":${json(aggregateId)},` +
     `"version":${version},"position":${position},"schemaVersion":${schemaVersion},"occurredAt":"${time}",` +
     `"metadata":${metadataJson},"data":`
   );

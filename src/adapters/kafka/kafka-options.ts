@@ -115,6 +115,12 @@ export interface KafkaOptions {
    * turned on and off for themselves, by `integration` or `integration.{type}`.
    */
   publishing?: Readonly<Record<string, boolean>> | undefined;
+  /**
+   * In which version of its payload an event is published, by `{eventType}` or `{aggregateType}.{eventType}`, names of today or
+   * of the past: `{ OrderCreated: 2 }`; several versions, `[1, 2]`, are one record each. Records have the name that stands here.
+   * Default: as the event is stored.
+   */
+  versions?: Readonly<Record<string, number | readonly number[]>> | undefined;
   /** One transaction takes what has arrived, up to these bounds. */
   batch?: {
     /** Events; default 5,000. */
@@ -144,8 +150,9 @@ export interface KafkaOptions {
 /** With every default. Plain data. */
 export interface KafkaSettings
   extends Required<
-    Omit<KafkaOptions, 'ssl' | 'sasl' | 'topics' | 'registry' | 'integration' | 'batch' | 'resumeAfter'>
+    Omit<KafkaOptions, 'ssl' | 'sasl' | 'topics' | 'registry' | 'integration' | 'versions' | 'batch' | 'resumeAfter'>
   > {
+  versions: Readonly<Record<string, readonly number[]>>;
   ssl: KafkaOptions['ssl'];
   sasl: KafkaOptions['sasl'];
   registry: (Required<Omit<RegistryOptions, 'username' | 'password' | 'token' | 'ssl'>> & RegistryOptions) | undefined;

@@ -19,8 +19,10 @@ import type { KafkaSettings } from './kafka-options.ts';
 import { partitionOf } from './partition.ts';
 import type { Publishing } from './publishing.ts';
 import type { Schemas } from './schemas.ts';
+import type { Shapes } from './shapes.ts';
 import type { OutRecord, TopicState } from './stream.ts';
 import { eventTopic, isLegalTopic, quarantineTopicOf, type TopicName, type Topics } from './topics.ts';
+import type { Published } from './versions.ts';
 
 /** An event that is not published, as the quarantine topic and the logger get it. */
 export type SetAside = TrunklineError<'EventQuarantined'>;
@@ -50,6 +52,8 @@ export interface PlannerParts {
   schemas: Schemas | undefined;
   integrations: Integrations;
   publishing: Publishing;
+  published: Published;
+  shapes: Shapes;
 }
 
 /** What of a batch one transaction publishes: the positions behind `after`, to the end of a command at `to`. */
@@ -164,7 +168,7 @@ export class Planner {
     drafts: Draft[],
     setAside: SetAside[],
   ): void {
-    const { settings, topicOf, schemas, publishing } = this.parts;
+    const { publishing, published, shapes } = this.parts;
     const { name: type, metadataJson } = frame;
     if (!publishing.isOn(aggregateType, type)) return;
     const event: OutEvent = {
@@ -180,6 +184,25 @@ export class Planner {
       metadataJson: metadataJson === '' ? '{}' : metadataJson,
       data: frame.dataBytes,
     };
+    const isRelayed = isOfOutbox(frame);
+    const forms = published.formsOf(aggregateType, type);
+    if (forms === undefined) {
+      this.draftAs(event, isRelayed, drafts, setAside);
+      return;
+    }
+    for (const [index, form] of forms.entries()) {
+      try {
+        this.draftAs(shapes.of(event, form, index), isRelayed, drafts, setAside);
+      } catch (error) {
+        // The event's other versions go out.
+        setAside.push(refusal(event, `its version ${form.schemaVersion} cannot be made: ${tame(error)}`));
+      }
+    }
+  }
+
+  private draftAs(event: OutEvent, isRelayed: boolean, drafts: Draft[], setAside: SetAside[]): void {
+    const { settings, topicOf, schemas, topics } = this.parts;
+    const { aggregateType, type } = event;
     let topic: string;
     try {
       topic = topicOf(aggregateType, type);
@@ -187,16 +210,14 @@ export class Planner {
       setAside.push(refusal(event, `its topic cannot be determined: ${tame(error)}`));
       return;
     }
-    const schemaId = schemas?.idOf(aggregateType, type);
+    const schemaId = schemas?.idOf(aggregateType, type, event.schemaVersion);
     if (!isLegalTopic(topic)) setAside.push(refusal(event, `'${tame(topic)}' is no legal topic`));
-    else if (this.parts.topics.isOwn(topic))
-      setAside.push(refusal(event, `'${topic}' is one of the stream's own topics`));
+    else if (topics.isOwn(topic)) setAside.push(refusal(event, `'${topic}' is one of the stream's own topics`));
     else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
-    else
-      drafts.push({
-        ...{ topic, key: event.aggregateId, formatted: formatEvent(settings.format, event, schemaId), event },
-        isRelayed: isOfOutbox(frame),
-      });
+    else {
+      const formatted = formatEvent(settings.format, event, schemaId);
+      drafts.push({ topic, key: event.aggregateId, formatted, event, isRelayed });
+    }
   }
 
   /** The events that one command raised on one aggregate. */
@@ -257,7 +278,7 @@ export class Planner {
     const target = topic ?? `${settings.topics.prefix}.integration.${aggregateType}`;
     if (!isLegalTopic(target)) throw new Error(`'${tame(target)}' is no legal topic`);
     if (topics.isOwn(target)) throw new Error(`'${target}' is one of the stream's own topics`);
-    const schemaId = schemas?.idOf(integrationName, type);
+    const schemaId = schemas?.idOf(integrationName, type, version);
     if (schemas && schemaId === undefined) throw new Error(`'${type}' has no schema in the registry`);
     return { topic: target, key, formatted: formatEvent(settings.format, event, schemaId), event };
   }

@@ -68,7 +68,9 @@ export class Schemas {
   private readonly settings: NonNullable<KafkaSettings['registry']>;
   private readonly format: Format;
   private readonly registry: Registry;
+  /** Of an event's newest version here, and of all whose version has none of its own. */
   private readonly ids = new Map<string, number>();
+  private readonly idsOfVersions = new Map<string, number>();
 
   constructor(settings: NonNullable<KafkaSettings['registry']>, format: Format) {
     this.settings = settings;
@@ -81,35 +83,46 @@ export class Schemas {
    * @throws SchemaRefused; RegistryUnavailable; InvalidOptions for an event without a schema
    */
   async prepare(events: readonly EventDeclaration[], topicOf: TopicName): Promise<void> {
-    const all = new Map(events.map((one) => [`${one.aggregateType}.${one.type}`, one]));
+    // A subject's versions are registered in their order.
+    const all = events.toSorted((one, other) => one.schemaVersion - other.schemaVersion);
+    const declared = new Map(all.map((one) => [nameOf(one), one.schemaVersion]));
     for (const name of Object.keys(this.settings.schemas)) {
       const dot = name.indexOf('.');
       const [aggregateType, type] = [name.slice(0, dot), name.slice(dot + 1)];
-      if (!all.has(name)) all.set(name, { aggregateType, type, schemaVersion: 1 });
+      if (!declared.has(name)) all.push({ aggregateType, type, schemaVersion: 1 });
     }
     const subjects = new Map<string, string>();
-    for (const [name, { aggregateType, type, jsonSchema }] of all) {
-      if (this.ids.has(name)) continue;
-      const payload = (own(this.settings.schemas, name) as Json | undefined) ?? jsonSchema;
+    for (const event of all) {
+      const { aggregateType, type, schemaVersion, jsonSchema } = event;
+      const name = nameOf(event);
+      const version = `${name}@${schemaVersion}`;
+      if (this.idsOfVersions.has(version)) continue;
+      const isNewest = (declared.get(name) ?? schemaVersion) === schemaVersion;
+      // What is given is the newest version's.
+      const payload = (isNewest ? (own(this.settings.schemas, name) as Json | undefined) : undefined) ?? jsonSchema;
       if (!payload) {
-        const reason = `${name} has no validator that tells its JSON Schema; give one here, or leave the registry out`;
+        const what = isNewest ? name : `version ${schemaVersion} of ${name}`;
+        const remedy = isNewest ? 'give one here' : 'give it one';
+        const reason = `${what} has no validator that tells its JSON Schema; ${remedy}, or leave the registry out`;
         throw new TrunklineError('InvalidOptions', { option: 'stream.registry.schemas', reason });
       }
       const subject = aggregateType === integrationName ? type : this.subjectOf(topicOf, aggregateType, type);
       const other = subjects.get(subject);
-      if (other !== undefined) {
+      if (other !== undefined && other !== name) {
         const reason = `${subject} would be the subject of ${other} and of ${name}: choose topicRecord`;
         throw new TrunklineError('InvalidOptions', { option: 'stream.registry.subjects', reason });
       }
       subjects.set(subject, name);
-      const schema = schemaOfValue(this.format, payload, type);
-      this.ids.set(name, await this.registry.register(subject, schema));
+      const id = await this.registry.register(subject, schemaOfValue(this.format, payload, type));
+      this.idsOfVersions.set(version, id);
+      this.ids.set(name, id);
     }
   }
 
   /** Undefined: the event has no schema here. */
-  idOf(aggregateType: string, type: string): number | undefined {
-    return this.ids.get(`${aggregateType}.${type}`);
+  idOf(aggregateType: string, type: string, schemaVersion: number): number | undefined {
+    const name = `${aggregateType}.${type}`;
+    return this.idsOfVersions.get(`${name}@${schemaVersion}`) ?? this.ids.get(name);
   }
 
   private subjectOf(topicOf: TopicName, aggregateType: string, type: string): string {
@@ -123,3 +136,5 @@ export class Schemas {
     }
   }
 }
+
+const nameOf = ({ aggregateType, type }: EventDeclaration): string => `${aggregateType}.${type}`;

@@ -37,6 +37,7 @@ const kafkaFields = fieldsOf<KafkaOptions>({
   registry: 'object',
   integration: true,
   publishing: 'object',
+  versions: 'object',
   batch: 'object',
   compression: 'text',
   backlogLimit: true,
@@ -125,6 +126,7 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
     registry: registry && { compatibility: 'BACKWARD', subjects: 'topicRecord', schemas: {}, ...registry },
     integration: options.integration,
     publishing: checkPublishing('stream.publishing', options.publishing ?? {}),
+    versions: checkVersions(options.versions ?? {}),
     compression: oneOf('compression', options.compression ?? 'none', ['none', 'gzip']),
     backlogLimit: options.backlogLimit ?? 100_000,
     transactionTimeoutMs: checkInteger(
@@ -203,6 +205,21 @@ export function checkPublishing(option: string, given: unknown): Readonly<Record
     return given as Readonly<Record<string, boolean>>;
   const reason = 'must say true or false by {aggregateType} or {aggregateType}.{eventType}';
   throw new TrunklineError('InvalidOptions', { option, value: shown(given), reason });
+}
+
+/**
+ * Versions by event name, in lists. Which there are is known where the events are.
+ * @throws InvalidOptions
+ */
+export function checkVersions(given: unknown): KafkaSettings['versions'] {
+  const isVersion = (one: unknown): boolean => Number.isInteger(one) && (one as number) >= 1;
+  return Object.fromEntries(
+    Object.entries(checkObject('versions', given)).map(([name, chosen]): [string, number[]] => {
+      const list: unknown[] = Array.isArray(chosen) ? [...chosen] : [chosen];
+      if (list.length > 0 && list.every(isVersion)) return [name, list as number[]];
+      return invalid(`versions.${name}`, chosen, 'must be the number of a version, or several in a list');
+    }),
+  );
 }
 
 /** @throws InvalidOptions */

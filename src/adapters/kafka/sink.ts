@@ -23,10 +23,11 @@ import type { Integration } from './integration.ts';
 import { Integrations } from './integrations.ts';
 import type { KafkaSettings } from './kafka-options.ts';
 import { PartitionMemory } from './partition-memory.ts';
-import { endOfPart, type Part, Planner, type SetAside } from './plan.ts';
+import { endOfPart, type Part, Planner, type PlannerParts, type SetAside } from './plan.ts';
 import { Publishing } from './publishing.ts';
 import { Schemas } from './schemas.ts';
 import { checkPublishing } from './settings.ts';
+import { Shapes } from './shapes.ts';
 import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from './stream.ts';
 import {
   checkpointTopicOf,
@@ -38,6 +39,7 @@ import {
   topicNaming,
   transactionalIdOf,
 } from './topics.ts';
+import { Published } from './versions.ts';
 
 const clockRemedy =
   "set the clocks of this machine and of the brokers right, or widen the topic's message.timestamp.before.max.ms and after.max.ms";
@@ -46,11 +48,13 @@ const requestsMost = 3; // that a transaction may have to wait for, at their lon
 export async function createSink(options: unknown, info: SinkInfo): Promise<Sink> {
   const settings = options as KafkaSettings;
   const topicOf = await topicNaming(settings.topics);
-  declaredTopics(info.events, topicOf, settings.topics); // refuses names that Kafka would not take
+  const published = new Published(info.events, settings.versions);
+  declaredTopics(published.events, topicOf, settings.topics); // refuses names that Kafka would not take
   const publishing = new Publishing(info.events, 'stream.publishing', settings.publishing);
   const client = await connect(settings);
   const integrations = await integrationsOf(settings.integration);
-  return new KafkaSink(settings, info, client, topicOf, { integrations, publishing });
+  const shapes = await Shapes.load(info.events, published);
+  return new KafkaSink(settings, info, client, topicOf, { integrations, publishing, published, shapes });
 }
 
 async function integrationsOf(module: string | undefined): Promise<Integrations> {
@@ -72,6 +76,7 @@ class KafkaSink implements Sink {
   private readonly schemas: Schemas | undefined;
   private readonly planner: Planner;
   private readonly publishing: Publishing;
+  private readonly published: Published;
   private readonly noteFile: string;
   private checkpoint: Checkpoint | undefined;
   private producer: TransactionalProducer | undefined;
@@ -91,7 +96,7 @@ class KafkaSink implements Sink {
     info: SinkInfo,
     client: StreamClient,
     topicOf: TopicName,
-    mapping: { readonly integrations: Integrations; readonly publishing: Publishing },
+    mapping: Pick<PlannerParts, 'integrations' | 'publishing' | 'published' | 'shapes'>,
   ) {
     this.settings = settings;
     this.info = info;
@@ -104,6 +109,7 @@ class KafkaSink implements Sink {
     );
     this.schemas = settings.registry && new Schemas(settings.registry, settings.format);
     this.publishing = mapping.publishing;
+    this.published = mapping.published;
     this.planner = new Planner({ settings, topicOf, topics: this.topics, schemas: this.schemas, ...mapping });
   }
 
@@ -164,12 +170,12 @@ class KafkaSink implements Sink {
   }
 
   private async begin(): Promise<void> {
-    const { settings, info, client, topics } = this;
+    const { settings, info, client, topics, published } = this;
     const own = ownTopics(settings.topics);
     await topics.ensure(own);
-    const declared = declaredTopics(info.events, this.topicOf, settings.topics);
+    const declared = declaredTopics(published.events, this.topicOf, settings.topics);
     await topics.ensure(declared.map((topic) => eventTopic(topic, settings.topics)));
-    await this.schemas?.prepare(info.events, this.topicOf);
+    await this.schemas?.prepare(published.events, this.topicOf);
     const topic = checkpointTopicOf(settings.topics);
     const { partitions } = topics.get(topic)!;
     this.checkpoint ??= new Checkpoint({ client, topic, partitions, logId: info.logId, dataDir: info.dataDir });

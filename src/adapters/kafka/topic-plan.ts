@@ -8,6 +8,7 @@ import { connect } from './connect.ts';
 import type { KafkaSettings } from './kafka-options.ts';
 import type { StreamClient, TopicSpec } from './stream.ts';
 import { type Drift, declaredTopics, driftOf, eventTopic, ownTopics, topicNaming } from './topics.ts';
+import { Published } from './versions.ts';
 
 /** A drift, and whether `apply` can do something about it. */
 export interface PlannedChange extends Drift {
@@ -46,7 +47,8 @@ async function withClient<T>(
   work: (client: StreamClient, specs: readonly TopicSpec[]) => Promise<T>,
 ): Promise<T> {
   const settings = revealed(stream.options) as KafkaSettings;
-  const topics = declaredTopics(events, await topicNaming(settings.topics), settings.topics);
+  const { events: published } = new Published(events, settings.versions);
+  const topics = declaredTopics(published, await topicNaming(settings.topics), settings.topics);
   const specs = [...topics.map((topic) => eventTopic(topic, settings.topics)), ...ownTopics(settings.topics)];
   const client = await connect(settings);
   try {
