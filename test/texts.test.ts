@@ -84,7 +84,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/schemas/lock-file.ts':
     'names that definitions have checked, and JSON Schemas as JSON, which escapes what is no character',
   'src/catalogue/write.ts':
-    'JSON and Markdown whose names went through src/catalogue/text.ts, or JSON that escapes them',
+    'JSON, Markdown and HTML whose names went through src/catalogue/text.ts, or JSON that escapes them',
   'src/log/floor.ts': 'numbers',
   'src/log/run-manifest.ts': 'our own words and numbers',
   'src/log/rebuild.ts': 'tamed',

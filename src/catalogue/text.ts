@@ -2,6 +2,18 @@
 
 import { printable, printableJson } from '../base/printable.ts';
 
+/** What fits an attribute, too. */
+export const html = (text: string): string =>
+  printable(text)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
+
+/** Several lines stay several lines. */
+export const htmlLines = (text: string): string => text.split('\n').map(html).join('\n');
+
 /** Nothing within a code span is Markdown, a tag, or an expression of MDX. */
 export function code(text: string): string {
   const shown = printable(text);

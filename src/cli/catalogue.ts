@@ -8,6 +8,7 @@ import { declaredTopics, topicNaming } from '../adapters/kafka/topics.ts';
 import { printableJson } from '../base/printable.ts';
 import { asyncapiDialects, asyncapiDocument } from '../catalogue/asyncapi.ts';
 import { type Catalogue, type CatalogueOptions, makeCatalogue } from '../catalogue/catalogue.ts';
+import { htmlPage } from '../catalogue/html.ts';
 import { jsonSchemaDocument } from '../catalogue/json-schema.ts';
 import { markdownFiles } from '../catalogue/markdown.ts';
 import { checkDocument, checkFolder, type Difference, writeDocument, writeFolder } from '../catalogue/write.ts';
@@ -18,7 +19,7 @@ import { Found, type OutputOptions, output, withJson } from '../terminal/output.
 
 interface Options extends OutputOptions {
   aggregates: string;
-  format: 'json-schema' | 'asyncapi' | 'markdown';
+  format: 'json-schema' | 'asyncapi' | 'markdown' | 'html';
   out: string;
   service: string;
   release: string;
@@ -35,7 +36,7 @@ export function addCatalogue(program: Command): void {
     .requiredOption('--aggregates <module>', 'exports the aggregates; a file of TypeScript is taken as it is')
     .addOption(
       new Option('--format <format>', 'what to make')
-        .choices(['json-schema', 'asyncapi', 'markdown'])
+        .choices(['json-schema', 'asyncapi', 'markdown', 'html'])
         .makeOptionMandatory(),
     )
     .requiredOption('--out <path>', 'the file, or the folder of markdown, which you commit')
@@ -82,9 +83,13 @@ function folderOf({ out, check }: Options, catalogue: Catalogue): Difference[] {
 }
 
 function fileOf({ out, check, format, recordFormat }: Options, catalogue: Catalogue): Difference[] {
-  const document = format === 'asyncapi' ? asyncapiDocument(catalogue, recordFormat) : jsonSchemaDocument(catalogue);
-  const text = `${printableJson(JSON.stringify(document, undefined, 2))}\n`;
+  const text = format === 'html' ? htmlPage(catalogue) : documentText(catalogue, format, recordFormat);
   if (check) return checkDocument(out, text);
   writeDocument(out, text);
   return [];
+}
+
+function documentText(catalogue: Catalogue, format: Options['format'], recordFormat: Format): string {
+  const document = format === 'asyncapi' ? asyncapiDocument(catalogue, recordFormat) : jsonSchemaDocument(catalogue);
+  return `${printableJson(JSON.stringify(document, undefined, 2))}\n`;
 }
