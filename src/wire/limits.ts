@@ -11,11 +11,14 @@
 // | `occurredAt` | from the year 4712 B. C. on | a database's time stamp |
 // | `version` | 1 to 2^31 - 1 | a database's integer of 32 bits |
 // | data, metadata of an event that comes by a transaction | `RELAYED_…_BYTES_LIMIT` | any relay can take it, whatever ring it has |
+// | the same in the database's text | `SAVED_…_BYTES_LIMIT` | twice that, for its blanks and digits; a value of JavaScript may take a hundred times as much memory |
 import { checkDate, checkInteger, invalid } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 
 export const RELAYED_DATA_BYTES_LIMIT: number = 1 << 20;
 export const RELAYED_METADATA_BYTES_LIMIT: number = 1 << 16;
+export const SAVED_DATA_BYTES_LIMIT: number = 2 * RELAYED_DATA_BYTES_LIMIT;
+export const SAVED_METADATA_BYTES_LIMIT: number = 2 * RELAYED_METADATA_BYTES_LIMIT;
 export const VERSION_LIMIT: number = 2 ** 31 - 1;
 export const EARLIEST_MS: number = Date.UTC(-4711, 0, 1);
 

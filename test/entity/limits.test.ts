@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DEPTH_LIMIT, depthOf } from '../../src/base/json-depth.ts';
+import { isLongJson } from '../../src/base/json-size.ts';
 import {
   AggregateRoot,
   createRuntime,
@@ -179,10 +180,21 @@ describe('raise_event in SQL', () => {
   });
 });
 
+/** JSON, and its bytes without blanks, where no number is longer than those of JavaScript. */
+const measured: [string, number][] = [
+  ...['7', '[1, -2.5e-7, "a b\\" c", {"é": null, "b" : [ ]}]', '{"a": "\\\\", "b": true}'].map(
+    (text): [string, number] => [text, Buffer.byteLength(JSON.stringify(JSON.parse(text)))],
+  ),
+  [`[${'9'.repeat(400)}, -0.${'0'.repeat(300)}1]`, 53],
+];
+
 describe('what comes by another door', () => {
   test('is measured as text, without being parsed', () => {
     expect(depthOf('7')).toBe(0);
     expect(depthOf('{"a":"[[[[","b":["\\"[[",{}]}')).toBe(3);
+    for (const [text, bytes] of measured) {
+      expect([text, isLongJson(text, bytes - 1), isLongJson(text, bytes)]).toEqual([text, true, false]);
+    }
     const event = { aggregateType: 'a', aggregateId: 'a', version: 1, type: 'A', schemaVersion: 1, occurredAt: 0 };
     const fault = (data: string, metadata: string | null): string | undefined => misfitOf({ ...event, data, metadata });
     expect(fault(JSON.stringify(nested(DEPTH_LIMIT + 1)), null)).toBeUndefined();

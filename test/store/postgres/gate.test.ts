@@ -57,6 +57,7 @@ const good: Row = {
   metadata: '{}',
 };
 const deep = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+const objects = (count: number): string => `[${'{},'.repeat(count - 1)}{}]`;
 
 const limits: [string, Partial<Row>][] = [
   ...(['type', 'name'] as const).flatMap((field): [string, Partial<Row>][] => [
@@ -71,6 +72,8 @@ const limits: [string, Partial<Row>][] = [
   ),
   ['data nested too deep', { data: deep(202) }],
   ['a number that is none', { data: '[1e400]' }],
+  ['data that is a hundred times as large in memory', { data: objects(700_000) }],
+  ['metadata of as many values', { metadata: `{"a": ${objects(44_000)}}` }],
   ['metadata nested too deep', { metadata: `{"a":${deep(201)}}` }],
   ...['5', '[]', '"text"', 'null'].map((metadata): [string, Partial<Row>] => [`metadata ${metadata}`, { metadata }]),
   ['a correlationId that is no text', { metadata: '{"correlationId": {"a": 1}}' }],
@@ -157,6 +160,7 @@ test.each(Object.keys(doors))('%s lets in no event that a reader could not take'
   expect(found).toEqual([]);
   await client.query('begin');
   await put({ ...good, data: deep(201), metadata: `{"correlationId": "x", "a": ${deep(200)}}`, shape: 65_535 });
+  if (door !== 'raise_event') await put({ ...good, id: 'b', data: `[${'0,'.repeat((1 << 19) - 1)}0]` }); // 1 MiB of the client's
   await client.query('rollback');
   for (const table of tables) {
     expect((await client.query(`select from trunkline.${table}`)).rowCount, table).toBe(0);
@@ -268,6 +272,31 @@ test('the relay sets each of them aside, and relays what comes behind; the statu
   expect(rows.map(({ id }) => id)).toEqual(ids.toSorted());
   for (let i = 0; i < 2; i++) for await (const _ of runtime.store.query());
   expect([logged.sort(), runtime.status().unreadable]).toEqual([ids.toSorted(), ids.length]);
+});
+
+test('the relay sets aside what is too large to be a value in memory, without making one of it, and goes on', async () => {
+  await client.end();
+  await begun();
+  const insert = (row: Row): Promise<pg.QueryResult> => ungated(insertion, valuesOf(row));
+  await insert({ ...good, id: 'data', data: objects(700_000) });
+  await insert({ ...good, id: 'metadata', metadata: `{"a": ${objects(44_000)}}` });
+  await insert({ ...good, id: 'blanks', data: `[${'0,'.repeat(1_000_000)}0]` }); // 3 MB of text, and 2 MB of values
+  await insert({ ...good, id: 'digits', data: `[${'1e300,'.repeat(50_000)}0]` }); // 15 MB of text
+  await client.query(
+    'insert into trunkline.outbox (sequence, id, occurred_at) select sequence, id, occurred_at from trunkline.domain_events',
+  );
+  await using runtime = await startRuntime({ store: postgres({ connectionString: url }), shards: 1 });
+  await until(
+    () => runtime.status().relay,
+    (relay) => relay?.setAside === 2 && relay.relayed === 2,
+  );
+  const { rows } = await client.query(
+    'select d.aggregate_id as id, o.refused from trunkline.outbox o join trunkline.domain_events d using (id) where refused is not null order by 1',
+  );
+  expect(rows).toEqual([
+    { id: 'data', refused: expect.stringContaining('its data is larger than') },
+    { id: 'metadata', refused: expect.stringContaining('its metadata is larger than') },
+  ]);
 });
 
 test('the history, which handlers and projections read, passes over each; a load names it, and others go on', async () => {

@@ -223,3 +223,18 @@ test('a schema with rows of every kind is migrated, and its rows stay as they ar
   expect(await administer(connection, all)).toEqual(before);
   await administer(connection, update('version = version + 1', 'actor', 'one')); // its owner's
 });
+
+test('the transaction and the number of an event, by which tails go on, are its own', async () => {
+  const event = (column: string, value: string): string => `insert into trunkline.domain_events
+    (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, ${column})
+    values (gen_random_uuid(), 'invoice', 'own', 4, 'Added', 1, '2026-11-27', '{}', ${value})`;
+  const transactions = ["'9000000000000000000'", "'1'"].map((value) => event('transaction_id', value));
+  const numbers = ['9000000000000000000', '1000000', '0', '-1'];
+  const refused = { code: '42501', message: expect.stringMatching(`^role ${writer} may not write transaction`) };
+  for (const sql of [...transactions, ...numbers.map((value) => event('sequence', value))]) {
+    expect(await as(writer, sql), sql).toEqual(refused);
+    expect(await as(mover, sql), sql).toBe(1);
+  }
+  expect(await as(writer, event('transaction_id', 'pg_current_xact_id()'))).toBe(1);
+  expect(await as(writer, event('sequence', "nextval('trunkline.domain_events_sequence')"))).toBe(1);
+});

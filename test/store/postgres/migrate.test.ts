@@ -59,6 +59,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000023-names-of-roles.sql': 'c705d13529b4e34e6d3a6e2cf2bffb027b69e321348be62f0f731c3bde8fb739',
   '000024-saving-by-execute.sql': '6d1918c38cd8166a1a5ba18bd83d9d78239825148ad1eeced9a8504bbeec6645',
   '000025-what-savers-write.sql': 'e8b88cee62de22a65c64740fc6c471fd52b1dbe701ddf3c8a7717218f93e183d',
+  '000026-sizes-and-numbers.sql': '613ae7297f121845ada6c9a82029fa2e5389a98677d0e0960dbb3ca78c6b3d82',
 };
 
 test('files that databases have applied are as they were', () => {
