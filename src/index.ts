@@ -56,6 +56,7 @@ export {
   type SnapshotPolicy,
   type StateOf,
 } from './model/aggregate.ts';
+export type { SkippedEvent } from './model/definition-checks.ts';
 export type {
   EventDeclaration,
   EventVersion,

@@ -25,7 +25,13 @@ export interface ErrorDetails {
   InvalidDefinition: { aggregateType: string; reason: string };
   UnknownAggregateType: { aggregateType: string; known: string[] };
   UnknownCommand: { aggregateType: string; command: string; known: string[] };
-  UnknownEventType: { aggregateType: string; eventType: string; known: string[] };
+  /** `stored`: which one, where it is of an event that is stored. `position` 0: not known where it was found. */
+  UnknownEventType: {
+    aggregateType: string;
+    eventType: string;
+    known: string[];
+    stored?: { aggregateId: string; version: number; position: number } | undefined;
+  };
   /** `known`: the lowest and the highest version that this release reads. `position` 0: not known where it was found. */
   UnsupportedEventVersion: StoredEventPlace & { known: [number, number] };
   /** An event of an older version could not be made into one of the newest. `position` 0: not known where it was found. */

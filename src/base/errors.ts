@@ -12,13 +12,20 @@ function placeOf(d: StoredEventPlace): string {
   return `${aggregateType}/${aggregateId}, event ${version}${at}, ${eventType} of version ${schemaVersion}`;
 }
 
+function unknownEvent({ aggregateType, eventType, stored }: ErrorDetails['UnknownEventType']): string {
+  if (stored === undefined) return `'${aggregateType}' has no event '${eventType}'`;
+  const { aggregateId, version, position } = stored;
+  const at = position === 0 ? '' : ` at position ${position}`;
+  return `${aggregateType}/${aggregateId}, event ${version}${at}: '${aggregateType}' has no event '${eventType}', which is stored there`;
+}
+
 const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   InvalidOptions: (d) => `option ${d.option}${shownText(d.value)}: ${d.reason}`,
   InvalidId: (d) => `${d.what} ${d.reason ?? `must be 1 to ${d.limit} bytes of UTF-8, and is ${d.length}`}`,
   InvalidDefinition: (d) => `aggregate '${d.aggregateType}': ${d.reason}`,
   UnknownAggregateType: (d) => `no aggregate '${d.aggregateType}' here; known: ${d.known.join(', ')}`,
   UnknownCommand: (d) => `'${d.aggregateType}' has no command '${d.command}'; known: ${d.known.join(', ')}`,
-  UnknownEventType: (d) => `'${d.aggregateType}' has no event '${d.eventType}'; known: ${d.known.join(', ')}`,
+  UnknownEventType: (d) => `${unknownEvent(d)}; known: ${d.known.join(', ')}`,
   UnsupportedEventVersion: (d) =>
     `${placeOf(d)}: this release reads versions ${d.known[0]} to ${d.known[1]} of it; ` +
     'deploy the release that has written it, or declare the version by versions().next()',

@@ -124,10 +124,17 @@ export function letterEvent(
   { event }: Pick<LetterRecord, 'event'>,
   evolution: Evolution = Evolution.none,
 ): StoredEvent {
-  const { occurredAt, ...rest } = event as Record<string, unknown>;
-  const at = new Date(occurredAt as string);
-  const stored = eventOf({ ...deepFreeze(rest), occurredAt: at }) as unknown as StoredEvent;
+  const stored = storedEvent(event);
   return today(stored, evolution) ?? stored;
+}
+
+/** Whether its event means nothing to this release: it is of a retired type, or skipped on purpose. */
+export const isPassedOver = ({ event }: Pick<LetterRecord, 'event'>, evolution: Evolution): boolean =>
+  today(storedEvent(event), evolution) === undefined;
+
+function storedEvent(event: LetterRecord['event']): StoredEvent {
+  const { occurredAt, ...rest } = event as Record<string, unknown>;
+  return eventOf({ ...deepFreeze(rest), occurredAt: new Date(occurredAt as string) }) as unknown as StoredEvent;
 }
 
 /** By what it is today; one that cannot be read is among none, so that nothing is done to it by mistake. */

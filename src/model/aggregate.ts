@@ -1,13 +1,13 @@
 // Aggregates: how a user defines one, and the types that follow from the definition.
 
-import { nameFault } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
-import { fieldsOf, unknownField } from '../base/known-fields.ts';
+import { fieldsOf } from '../base/known-fields.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limits.ts';
 import { own } from '../base/own.ts';
 import { tame } from '../base/tame.ts';
 import { moduleRule, moduleUrl } from '../base/user-module.ts';
 import type { Carried, DeepReadonly, DeliveredFields } from '../wire/carried.ts';
+import { checkCommands, checkName, checkPast, checkShape, isReadable, type SkippedEvent } from './definition-checks.ts';
 import type { EvolvingEvent, StoredEvent } from './event.ts';
 import { type EventSpec, isEventSpec } from './event-spec.ts';
 import type { Level, Receipt } from './receipt.ts';
@@ -98,6 +98,8 @@ export interface Aggregate<Name extends string, State, E extends Events, C> {
   readonly snapshot: Required<SnapshotPolicy>;
   /** Event types of the past that mean nothing any more. */
   readonly retired: readonly string[];
+  /** Stored events that are passed over on purpose, whatever they are. */
+  readonly skipped: readonly SkippedEvent[];
   readonly [phantom]?: [State, C];
 }
 
@@ -144,6 +146,11 @@ export function defineAggregate<const Name extends string, State, E extends Even
     snapshot?: SnapshotPolicy | undefined;
     /** Event types of the past that mean nothing any more: reducers and handlers pass over them. */
     retired?: readonly string[] | undefined;
+    /**
+     * Single stored events that reducers, handlers and readers pass over, as of a retired type: one that no release can read, say. At
+     * most 10,000. The aggregate's versions stay as they are.
+     */
+    skipped?: readonly SkippedEvent[] | undefined;
   },
 ): Aggregate<Name, State, E, C> {
   const fail = (reason: string): never => {
@@ -161,23 +168,20 @@ export function defineAggregate<const Name extends string, State, E extends Even
     if (typeof own(spec.evolve, type) !== 'function') fail(`evolve has no function for event '${type}'`);
     if (!isEventSpec(spec.events[type])) return fail(`event '${type}' must be made by event() or versions()`);
   }
-  const { retired = [], renamedFrom = [] } = spec;
-  checkFormerNames(name, renamedFrom, fail);
-  checkPast(spec.events, retired, fail);
+  const { retired = [], renamedFrom = [], skipped = [] } = spec;
+  checkPast({ name, events: spec.events, retired, renamedFrom, skipped }, fail);
   for (const type of Object.keys(spec.evolve))
     if (!Object.hasOwn(spec.events, type)) fail(`evolve names '${type}', no event of its`);
-  for (const command of Object.keys(spec.commands)) {
-    checkName('command', command, NAME_BYTES_LIMIT, fail);
-    // An object literal with that name sets a prototype, and a ref could not have it as a method.
-    if (command === '__proto__' || (reservedCommandNames as readonly string[]).includes(command))
-      fail(`'${command}' is reserved`);
-    if (typeof spec.commands[command] !== 'function') fail(`command '${command}' is not a function`);
-  }
+  checkCommands(spec.commands, reservedCommandNames, fail);
   if (spec.snapshot !== undefined) checkShape('snapshot.', spec.snapshot, snapshotFields.names, fail);
   const { every = 100, version = 1 } = spec.snapshot ?? {};
   if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
   if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
-  const lists = { retired: [...retired], renamedFrom: Object.freeze([...renamedFrom]) };
+  const lists = {
+    retired: [...retired],
+    renamedFrom: Object.freeze([...renamedFrom]),
+    skipped: skipped.map(({ id, version }) => ({ id, version })),
+  };
   return Object.freeze({ ...spec, name, module, snapshot: { every, version }, ...lists }) as Aggregate<
     Name,
     State,
@@ -187,61 +191,17 @@ export function defineAggregate<const Name extends string, State, E extends Even
 }
 
 const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });
-const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'renamedFrom', 'snapshot', 'retired'];
-
-function checkFormerNames(name: string, former: readonly string[], fail: (reason: string) => never): void {
-  if (!Array.isArray(former))
-    fail('renamedFrom must be a list of the names that the type had before, the oldest first');
-  const names = new Set([name]);
-  for (const one of former) {
-    checkName('former aggregate type', one, AGGREGATE_TYPE_BYTES_LIMIT, fail);
-    if (names.has(one)) fail(`renamedFrom names '${tame(one, 40)}' twice, or as a name of today`);
-    names.add(one);
-  }
-}
-
-/** Each name that events were ever stored by means one thing. */
-function checkPast(events: Events, retired: readonly string[], fail: (reason: string) => never): void {
-  if (!Array.isArray(retired)) fail('retired must be a list of event types');
-  const meaning = new Map(Object.keys(events).map((type) => [type, `event '${type}'`]));
-  const claim = (name: string, by: string): void => {
-    const other = meaning.get(name);
-    if (other !== undefined) fail(`'${tame(name, 80)}' is claimed twice: by ${other} and by ${by}`);
-    meaning.set(name, by);
-  };
-  for (const type of retired) {
-    checkName('retired event type', type, NAME_BYTES_LIMIT, fail);
-    claim(type, 'retired');
-  }
-  for (const [type, { past }] of Object.entries(events)) {
-    for (const name of past.names) claim(name, `renamedFrom() of '${type}'`);
-    for (const source of past.splits) claim(source.type, `splitFrom() of '${type}'`);
-  }
-}
-
-function checkShape(prefix: string, given: object, known: readonly string[], fail: (reason: string) => never): void {
-  const what = prefix.slice(0, -1) || 'the definition';
-  if (!isReadable(given)) fail(`${what} must be an object`);
-  const unknown = unknownField(given, known);
-  if (unknown) fail(`${prefix}${unknown.field} ${unknown.reason}`);
-}
-
-/** An object whose members can be looked at. */
-function isReadable(given: unknown): boolean {
-  try {
-    return (
-      typeof given === 'object' && given !== null && Object.values(given) !== undefined && !(given instanceof Date)
-    );
-  } catch {
-    return false;
-  }
-}
-
-function checkName(what: string, name: string, limit: number, fail: (reason: string) => never): void {
-  const fault = name === '*' ? "may not be '*', which stands for any" : nameFault(name, limit);
-  if (fault !== undefined) fail(`${what} '${tame(name, 40)}' ${fault}`);
-}
-
+const definitionFields = [
+  'module',
+  'state',
+  'events',
+  'evolve',
+  'commands',
+  'renamedFrom',
+  'snapshot',
+  'retired',
+  'skipped',
+];
 /** The union of an aggregate's events. */
 export type EventOf<A> =
   A extends Aggregate<infer N, any, infer E, any>

@@ -7,6 +7,7 @@ import { isThenable } from '../base/thenable.ts';
 import { deepFreeze, toPlain } from '../wire/payload.ts';
 import type { AnyAggregate } from './aggregate.ts';
 import { namesOf, storedTypeOf } from './aggregate-names.ts';
+import type { SkippedEvent } from './definition-checks.ts';
 import type { EventPast, EventSpec, SplitSource, VersionStep } from './event-spec.ts';
 import { accepts } from './payload-check.ts';
 
@@ -43,16 +44,24 @@ export class AggregateEvolution {
   /** Every name that it has or had. */
   readonly types: readonly string[];
   readonly names: ReadonlyMap<string, StoredName>;
+  /** Versions that are passed over on purpose, by aggregate id; undefined: none, as in most definitions. */
+  private readonly skipped: ReadonlyMap<string, ReadonlySet<number>> | undefined;
   /** Names whose events may have become any of today's. */
   private readonly splitNames: readonly string[];
 
   constructor(definition: AnyAggregate) {
-    const { name, events = {}, retired = [] } = definition;
+    const { name, events = {}, retired = [], skipped = [] } = definition;
+    this.skipped = skipped.length > 0 ? skippedOf(skipped) : undefined;
     this.aggregateType = name;
     this.storedType = storedTypeOf(definition);
     this.types = namesOf(definition);
     this.names = storedNamesOf(events, retired);
     this.splitNames = [...this.names.values()].filter(({ kind }) => kind === 'split').map(({ type }) => type);
+  }
+
+  /** Whether this stored event is passed over on purpose. */
+  skips(aggregateId: string, version: number): boolean {
+    return this.skipped?.get(aggregateId)?.has(version) === true;
   }
 
   /** The name that an event type has today, by any that it had; one that is not known stays as it is. */
@@ -221,6 +230,12 @@ function fail(eventType: string, schemaVersion: number, place: EventPlace, reaso
   const { aggregateType, aggregateId, version, position } = place;
   const details = { aggregateType, aggregateId, version, position, eventType, schemaVersion, reason };
   throw new TrunklineError('UpcastFailed', details, { cause });
+}
+
+function skippedOf(skipped: readonly SkippedEvent[]): ReadonlyMap<string, ReadonlySet<number>> {
+  const byId = new Map<string, Set<number>>();
+  for (const { id, version } of skipped) byId.set(id, (byId.get(id) ?? new Set<number>()).add(version));
+  return byId;
 }
 
 /** By the name in the frame. */

@@ -106,12 +106,12 @@ class EvolvedEvent implements StoredEvent {
   }
 }
 
-/** The event as this release reads it; itself, if it is stored so. undefined: its type is retired. */
+/** The event as this release reads it; itself, if it is stored so. undefined: its type is retired, or it is skipped on purpose. */
 export function today(stored: StoredEvent, evolution: Evolution): StoredEvent | undefined {
   const ofType = evolution.of(stored.aggregateType);
   if (ofType === undefined) return stored;
   const known = ofType.names.get(stored.type);
-  if (known?.kind === 'retired') return undefined;
+  if (known?.kind === 'retired' || ofType.skips(stored.aggregateId, stored.version)) return undefined;
   const isSame = known === undefined || isNewest(known, stored);
   if (isSame && ofType.aggregateType === stored.aggregateType) return stored;
   return Object.freeze(new EvolvedEvent(stored, ofType, known));

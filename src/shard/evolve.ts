@@ -163,10 +163,17 @@ export function evolveFrame(
 ): unknown {
   const { name: type, schemaVersion } = frame;
   const { byStoredName, evolution, reducers } = foldingOf(definition);
+  if (evolution.skips(id, frame.version)) return state;
   const found = byStoredName.get(type);
   if (found === undefined) {
     const names = Object.keys(definition.events);
-    throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: type, known: names });
+    const stored = { aggregateId: id, version: frame.version, position };
+    throw new TrunklineError('UnknownEventType', {
+      aggregateType: definition.name,
+      eventType: type,
+      known: names,
+      stored,
+    });
   }
   const { known, reducer } = found;
   if (known.kind === 'retired') return state;
@@ -236,7 +243,10 @@ const allOfIt: InspectOptions = {
 };
 
 /** What older events are read by: a definition without a past adds nothing, so that its snapshots stay good. */
-function addPast({ events, retired = [], renamedFrom = [] }: AnyAggregate, add: (text: string) => void): void {
+function addPast(
+  { events, retired = [], renamedFrom = [], skipped = [] }: AnyAggregate,
+  add: (text: string) => void,
+): void {
   const addSteps = (type: string, { steps }: EventPast): void => {
     for (const { up, schemaVersion } of steps) if (up !== undefined) add(`${type}@${schemaVersion}${up.toString()}`);
   };
@@ -249,6 +259,7 @@ function addPast({ events, retired = [], renamedFrom = [] }: AnyAggregate, add: 
     }
   }
   for (const type of [...retired].sort()) add(`-${type}`);
+  for (const { id, version } of skipped) add(`!${id}@${version}`);
   for (const name of renamedFrom) add(`<${name}`); // reducers may look at the type's name
 }
 

@@ -23,6 +23,7 @@ import { evolveFrame } from './evolve.ts';
 import { freezeState } from './frozen.ts';
 import { type CachedOutcome, OutcomeCache } from './outcome-cache.ts';
 import { TailIndex } from './tail-index.ts';
+import { withPosition } from './unreadable.ts';
 
 const lookEveryMs = 2;
 
@@ -193,19 +194,25 @@ export class Loader {
     let found = false;
     eachFrame(this.log!, position, position, (frame) => {
       found = true;
-      if (frame.version > actor.version) this.evolve(actor, frame);
+      if (frame.version > actor.version) this.evolve(actor, frame, position);
     });
     return found;
   }
 
-  private evolve(actor: Actor, frame: FrameReader): void {
+  /** `position` 0: looked up where it is needed. */
+  private evolve(actor: Actor, frame: FrameReader, position = 0): void {
     if (frame.version !== actor.version + 1) {
       const { type, id: aggregateId, version } = actor;
       const [expectedVersion, foundVersion] = [version + 1, frame.version];
       const aggregateType = type.definition.name;
       throw new TrunklineError('VersionGap', { aggregateType, aggregateId, expectedVersion, foundVersion });
     }
-    actor.state = evolveFrame(actor.type.definition, actor.state, frame, actor.id);
+    try {
+      actor.state = evolveFrame(actor.type.definition, actor.state, frame, actor.id, position);
+    } catch (error) {
+      const { type, id, version } = actor;
+      throw position > 0 ? error : withPosition(error, () => this.store.positionOf(type.name, id, version + 1));
+    }
     actor.version = frame.version;
   }
 

@@ -38,7 +38,13 @@ function evolve(aggregate: AnyAggregate, evolution: Evolution, before: unknown, 
     const reducer = own(aggregate.evolve as Record<string, Reducer>, event.type);
     if (!reducer) {
       const known = Object.keys(aggregate.events);
-      throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: event.type, known });
+      const { aggregateId, version, position } = event;
+      throw new TrunklineError('UnknownEventType', {
+        aggregateType: aggregate.name,
+        eventType: event.type,
+        known,
+        stored: { aggregateId, version, position },
+      });
     }
     state = reducer(state, event.data, event);
   }

@@ -34,6 +34,8 @@ export interface LocalSink extends Sink {
 
 /** What a shard reads. */
 export interface LocalReader extends StoreReader {
+  /** Where an event lies in the log; 0: it is not here. */
+  positionOf(type: string, id: string, version: number): number;
   /** When this store was made, milliseconds since 1970: from then on it knows of everything. */
   readonly since: number;
 }

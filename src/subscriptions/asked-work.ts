@@ -4,7 +4,7 @@
 // Invariant: it goes the way of the events, behind what is going on with its aggregate; the caller that has asked learns how it fared.
 import { TrunklineError } from '../base/errors.ts';
 import type { LetterHandler } from '../dead-letters/dead-letters.ts';
-import { type LetterError, letterError, letterEvent } from '../dead-letters/letters.ts';
+import { isPassedOver, type LetterError, letterError, letterEvent } from '../dead-letters/letters.ts';
 import type { ParkedSequences } from '../dead-letters/parked-sequences.ts';
 import { Requeues } from '../dead-letters/requeues.ts';
 import type { StoredEvent } from '../model/event.ts';
@@ -40,6 +40,10 @@ export class AskedWork implements LetterHandler {
       parked: parts.parked,
       isClosing: () => parts.isClosing(),
       handle: async (letter) => {
+        if (isPassedOver(letter.record, parts.evolution)) {
+          this.parked.remove(letter); // as an event of its kind that comes by
+          return true;
+        }
         const event = letterEvent(letter.record, parts.evolution);
         return (await this.ask({ event, pending: undefined, letter, turn: parts.turnOf(event) })).kind === 'done';
       },

@@ -98,7 +98,9 @@ describe('in a data directory', () => {
     writeFileSync(forgotten, text);
     const fails = run(here(forgotten));
     expect(fails.status).toBe(1);
-    expect(fails.stdout).toContain(": fails\n  --new fails: UnknownEventType: 'order' has no event 'Discounted'");
+    expect(fails.stdout).toMatch(
+      /: fails\n {2}--new fails: UnknownEventType: order\/o-\d+, event \d+ at position \d+: 'order' has no event 'Discounted'/,
+    );
     expect(fails.stdout).not.toContain('swapped');
     const swapped = run(['--old', forgotten, '--new', old, '--data-dir', dataDir]);
     expect(swapped.status).toBe(1);

@@ -1,5 +1,8 @@
 // A subscription under a new name goes on where the old one was: checkpoint, letters, and keys of effects.
-import { beforeAll, describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRuntime, type Delivery, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
 import { migratedDatabase } from '../postgres.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
@@ -31,7 +34,7 @@ describe.each(['lmdb', 'postgres'])('kept in %s', (place) => {
   beforeAll(async () => {
     seen.length = 0;
     fails = true;
-    dataDir = scratchFolder();
+    dataDir = mkdtempSync(join(tmpdir(), 'trunkline-renamed-'));
     const store = place === 'lmdb' ? {} : { store: postgres({ connectionString: await migratedDatabase() }) };
     options = { logger: false, dataDir, shards: 1, ...store };
     const before = await createRuntime({ aggregates: [Basket], ...options });
@@ -41,6 +44,7 @@ describe.each(['lmdb', 'postgres'])('kept in %s', (place) => {
     await handler.caughtUpTo(await before.ref(Basket, 'b1').add('behind'));
     await before.close();
   }, 120_000);
+  afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
 
   test('the next release goes on there; what failed is found by each name, and has its effect once', async () => {
     await using runtime = await createRuntime({ aggregates: [Cart], ...options });

@@ -76,6 +76,15 @@ export class EmbeddedReader implements LocalReader {
     });
   }
 
+  positionOf(type: string, id: string, version: number): number {
+    return this.fresh(() => {
+      const record = this.record(type, id);
+      if (record === undefined || version > record.version) return 0;
+      const places = this.chain.places(record, version - 1);
+      return places.length > record.version - version ? places[0]!.position : 0;
+    });
+  }
+
   /** When this environment was made. */
   get since(): number {
     return this.environment.identity?.since ?? Number.POSITIVE_INFINITY;
