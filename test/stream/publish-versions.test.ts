@@ -88,3 +88,35 @@ test('a version that cannot be made is refused at the start', async () => {
     "'Closed' cannot be published in version 1: no `down` leads from version 2 back to 1",
   );
 });
+
+test('what is in flight over a deploy goes out under the schema that its own release has registered', async () => {
+  const url = await sharedRegistry();
+  const registry = { url, compatibility: 'NONE' } as const;
+  const { prefix, stream, records } = await setUp({ registry });
+  const dataDir = scratchFolder();
+  {
+    await using before = await startRuntime({ dataDir, aggregates: [Before], stream });
+    await before.reached('published');
+  }
+  {
+    await using before = await startRuntime({ dataDir, aggregates: [Before] });
+    await before.ref(Before, 's').open('1');
+    await before.ref(Before, 's').close('done');
+  }
+  const runtime = await startRuntime({ dataDir, aggregates: [Sale], stream });
+  await runtime.ref(Sale, 's').with({ ack: 'published' }).agree('2');
+  const found = await records(3, `${prefix}.sale`);
+  expect(found.map((one) => shown(one, 5).slice(0, 2))).toEqual([
+    ['Opened', 1],
+    ['Closed', 1],
+    ['Agreed', 2],
+  ]);
+  const idOf = async (type: string, version: number): Promise<number> => {
+    const answer = await fetch(`${url}/subjects/${prefix}.sale-${type}/versions/${version}`);
+    return ((await answer.json()) as { id: number }).id;
+  };
+  const ids = [await idOf('Opened', 1), await idOf('Closed', 1), await idOf('Agreed', 1)];
+  expect(found.map(({ value }) => value.readInt32BE(1))).toEqual(ids);
+  expect(await idOf('Closed', 2)).not.toBe(ids[1]);
+  expect(runtime.status().setAside).toEqual({});
+});

@@ -63,11 +63,17 @@ export class Registry {
     }
     if (answer.status !== 200) throw this.unavailable(`POST ${path}: ${answer.status} ${answer.text}`);
     if (isNew) await this.raiseCompatibility(subject);
-    const { id } = parseFields(answer.text);
-    if (!(Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < 2 ** 31)) {
-      throw this.unavailable(`POST ${path}: its answer holds no id`);
-    }
-    return id as number;
+    const id = idIn(answer.text);
+    if (id === undefined) throw this.unavailable(`POST ${path}: its answer holds no id`);
+    return id;
+  }
+
+  /** The id that a JSON Schema has under a subject; undefined: it has none there, or the registry does not tell. @throws RegistryUnavailable */
+  async find(subject: string, schema: object): Promise<number | undefined> {
+    const path = `/subjects/${encodeURIComponent(subject)}`;
+    const { status, text } = await this.request('POST', path, { schemaType: 'JSON', schema: JSON.stringify(schema) });
+    if (status >= 500 && status !== 501) throw this.unavailable(`POST ${path}: ${status} ${text}`);
+    return status === 200 ? idIn(text) : undefined;
   }
 
   /**
@@ -140,6 +146,11 @@ export class Registry {
   private unavailable(cause: string): TrunklineError {
     return new TrunklineError('RegistryUnavailable', { registry: new URL(this.base).host, cause });
   }
+}
+
+function idIn(answer: string): number | undefined {
+  const { id } = parseFields(answer);
+  return Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < 2 ** 31 ? (id as number) : undefined;
 }
 
 const without = (secrets: readonly string[], words: string): string =>

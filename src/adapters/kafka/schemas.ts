@@ -71,6 +71,7 @@ export class Schemas {
   /** Of an event's newest version here, and of all whose version has none of its own. */
   private readonly ids = new Map<string, number>();
   private readonly idsOfVersions = new Map<string, number>();
+  private knowsPast = false;
 
   constructor(settings: NonNullable<KafkaSettings['registry']>, format: Format) {
     this.settings = settings;
@@ -117,12 +118,43 @@ export class Schemas {
       this.idsOfVersions.set(version, id);
       this.ids.set(name, id);
     }
+    if (!this.knowsPast) for (const event of events) await this.findPast(event, topicOf);
+    this.knowsPast = true;
+  }
+
+  /**
+   * What the releases before have raised may be in flight still: it goes out under the schema that they have registered. It is
+   * only looked up: a start is not refused for what is no longer raised.
+   */
+  private async findPast(event: EventDeclaration, topicOf: TopicName): Promise<void> {
+    const { aggregateType, names = [event.type], versions = [] } = event;
+    for (const type of names) {
+      const name = `${aggregateType}.${type}`;
+      if (type !== event.type && this.ids.has(name)) continue; // it is given
+      const subject = this.subjectIfAny(topicOf, aggregateType, type);
+      if (subject === undefined) continue;
+      for (const { schemaVersion, jsonSchema } of versions) {
+        const version = `${name}@${schemaVersion}`;
+        if (jsonSchema === undefined || this.idsOfVersions.has(version)) continue;
+        const id = await this.registry.find(subject, schemaOfValue(this.format, jsonSchema, type));
+        if (id !== undefined) this.idsOfVersions.set(version, id);
+      }
+    }
   }
 
   /** Undefined: the event has no schema here. */
   idOf(aggregateType: string, type: string, schemaVersion: number): number | undefined {
     const name = `${aggregateType}.${type}`;
     return this.idsOfVersions.get(`${name}@${schemaVersion}`) ?? this.ids.get(name);
+  }
+
+  /** A naming of topics may know no names of the past. */
+  private subjectIfAny(topicOf: TopicName, aggregateType: string, type: string): string | undefined {
+    try {
+      return this.subjectOf(topicOf, aggregateType, type);
+    } catch {
+      return undefined;
+    }
   }
 
   private subjectOf(topicOf: TopicName, aggregateType: string, type: string): string {
