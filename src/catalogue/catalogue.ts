@@ -6,6 +6,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import type { Dialect, PayloadSchema } from '../model/json-schema.ts';
 import { compareNames, type DescribedEvent, type DescribedVersion, describeAggregates } from '../schemas/describe.ts';
 import { samplesOf } from '../schemas/samples.ts';
+import type { Reader } from './readers.ts';
 
 export interface Catalogue {
   /** Whose events these are. */
@@ -35,6 +36,8 @@ export interface CatalogueEvent {
   readonly splits: readonly CatalogueSplit[];
   /** Of the event by its names of today and before; undefined: they are not known. */
   readonly topics: readonly string[] | undefined;
+  /** Titles of who gets it; undefined: not known. */
+  readonly readers: readonly string[] | undefined;
 }
 
 export interface CatalogueVersion {
@@ -58,29 +61,33 @@ export interface CatalogueOptions {
   readonly release: string;
   /** By the stored name of the aggregate type. */
   readonly topicOf?: ((aggregateType: string, eventType: string) => string) | undefined;
+  readonly readers?: readonly Reader[] | undefined;
   /** The first that a validator knows is taken. */
   readonly dialects?: readonly Dialect[] | undefined;
 }
 
 export function makeCatalogue(aggregates: readonly AnyAggregate[], options: CatalogueOptions): Catalogue {
-  const { service, release, topicOf, dialects } = options;
+  const { service, release, topicOf, dialects, readers } = options;
   const commands = new Map(aggregates.map((one) => [one.name as string, Object.keys(one.commands).sort(compareNames)]));
   const described = describeAggregates(aggregates, dialects).map(({ name, formerNames, events, retired }) => {
     const storedName = formerNames[0] ?? name;
     const topics = (types: readonly string[]): string[] | undefined =>
       topicOf && [...new Set(types.map((type) => topicOf(storedName, type)))];
+    const readersOf = (types: readonly string[]): string[] | undefined =>
+      readers?.filter((one) => one.wants([name, ...formerNames], types)).map(({ title }) => title);
     return {
       ...{ name, storedName, formerNames, retired },
       commands: commands.get(name) ?? [],
-      events: events.map((event) => eventOf(event, topics)),
+      events: events.map((event) => eventOf(event, topics, readersOf)),
     };
   });
   return { service, release, aggregates: described };
 }
 
-type TopicsOf = (types: readonly string[]) => string[] | undefined;
+/** By the names of today and before of an event type. */
+type OfTypes = (types: readonly string[]) => string[] | undefined;
 
-function eventOf(event: DescribedEvent, topics: TopicsOf): CatalogueEvent {
+function eventOf(event: DescribedEvent, topics: OfTypes, readers: OfTypes): CatalogueEvent {
   const { type, schemaVersion, formerNames, lowest } = event;
   const splits = event.splits.map((split) => ({
     type: split.type,
@@ -92,6 +99,7 @@ function eventOf(event: DescribedEvent, topics: TopicsOf): CatalogueEvent {
     versions: event.versions.map((version) => versionOf(version, lowest)),
     splits: splits.sort((a, b) => compareNames(a.type, b.type)),
     topics: topics([type, ...formerNames]),
+    readers: readers([type, ...formerNames]),
   };
 }
 

@@ -53,9 +53,9 @@ function aggregateLines(aggregate: CatalogueAggregate, keys: Keys): string[] {
 }
 
 function eventLines({ name }: CatalogueAggregate, event: CatalogueEvent, key: string): string[] {
-  const { type, schemaVersion, formerNames, splits, topics, versions } = event;
+  const { type, schemaVersion, formerNames, splits, topics = [], readers = [], versions } = event;
   const pasts = splits.map((split) => split.type);
-  const words = [name, type, ...formerNames, ...pasts, ...(topics ?? []), ...versions.flatMap(fieldsOf)];
+  const words = [name, type, ...formerNames, ...pasts, ...topics, ...readers, ...versions.flatMap(fieldsOf)];
   const find = [...new Set(words)].map((word) => html(word.toLowerCase())).join('\n');
   return [
     `<details id="${key}" data-find="${find}">`,
@@ -63,7 +63,8 @@ function eventLines({ name }: CatalogueAggregate, event: CatalogueEvent, key: st
     ...list([
       ['Former names', formerNames],
       ['In place of, or as one of several', pasts],
-      ['Topics', topics ?? []],
+      ['Topics', topics],
+      ['Read by', readers],
     ]),
     ...versions.toReversed().flatMap((version) => versionLines(`Version ${version.schemaVersion}`, version)),
     ...splits.flatMap((split) =>

@@ -132,7 +132,7 @@ function versionLines(
   { schemaVersion, payload, example, isRead }: CatalogueVersion,
   isNewest: boolean,
 ): string[] {
-  const { type, formerNames, splits, topics } = event;
+  const { type, formerNames, splits, topics, readers = [] } = event;
   const newest = isNewest ? '' : `; readers see version ${event.schemaVersion}`;
   const pasts = splits.map((split) => `- In place of ${code(split.type)} of the past, or as one of several`);
   return [
@@ -141,6 +141,7 @@ function versionLines(
     ...(formerNames.length > 0 ? [`- Former names: ${codeList(formerNames)}`] : []),
     ...pasts,
     ...(topics === undefined ? [] : [`- Topics: ${codeList(topics)}`]),
+    ...(readers.length > 0 ? [`- Read by: ${codeList(readers)}`] : []),
     ...('schema' in payload ? [] : [`- No JSON Schema: ${code(payload.reason)}`]),
     ...(example === undefined ? [] : ['', '## Example', '', jsonBlock(example.value)]),
     ...('schema' in payload ? ['', '## Schema', '', jsonBlock(payload.schema)] : []),

@@ -11,6 +11,7 @@ import { type Catalogue, type CatalogueOptions, makeCatalogue } from '../catalog
 import { htmlPage } from '../catalogue/html.ts';
 import { jsonSchemaDocument } from '../catalogue/json-schema.ts';
 import { markdownFiles } from '../catalogue/markdown.ts';
+import { loadReaders } from '../catalogue/readers.ts';
 import { checkDocument, checkFolder, type Difference, writeDocument, writeFolder } from '../catalogue/write.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { declaredEvents } from '../model/catalogue.ts';
@@ -26,6 +27,7 @@ interface Options extends OutputOptions {
   topicPrefix?: string;
   topicTemplate?: string;
   recordFormat: Format;
+  handlers?: string;
   check?: boolean;
 }
 
@@ -49,8 +51,12 @@ export function addCatalogue(program: Command): void {
         .choices(formats)
         .default('trunkline'),
     )
+    .option('--handlers <module>', 'exports handlers, projections, integrations: who gets what, in markdown and html')
     .option('--check', 'write nothing; exit code 1 where the file or folder is another one')
-    .action(async (options: Options) => {
+    .action(async (options: Options, command: Command) => {
+      if (options.handlers !== undefined && !['markdown', 'html'].includes(options.format)) {
+        command.error('error: --handlers is for markdown and html; the other formats have no place for them');
+      }
       const { out, check = false } = options;
       const aggregates = await loadAggregates(options.aggregates);
       const catalogue = makeCatalogue(aggregates, await catalogueOptions(options, aggregates));
@@ -68,11 +74,13 @@ export function addCatalogue(program: Command): void {
 async function catalogueOptions(options: Options, aggregates: readonly AnyAggregate[]): Promise<CatalogueOptions> {
   const { service, release, topicPrefix: prefix, topicTemplate: template } = options;
   const dialects = options.format === 'asyncapi' ? asyncapiDialects : undefined;
-  if (prefix === undefined && template === undefined) return { service, release, dialects };
+  const readers = options.handlers === undefined ? undefined : await loadReaders(options.handlers);
+  const known = { service, release, dialects, readers };
+  if (prefix === undefined && template === undefined) return known;
   const settings = resolveTopics({ prefix, template });
   const topicOf = await topicNaming(settings);
   declaredTopics(declaredEvents(aggregates), topicOf, settings);
-  return { service, release, topicOf, dialects };
+  return { ...known, topicOf };
 }
 
 function folderOf({ out, check }: Options, catalogue: Catalogue): Difference[] {

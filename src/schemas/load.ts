@@ -26,7 +26,8 @@ export async function loadAggregates(file: string): Promise<AnyAggregate[]> {
   throw refused(file, 'exports no aggregate: export what defineAggregate() returns, or a list of these');
 }
 
-async function exportsOf(file: string): Promise<Record<string, unknown>> {
+/** @throws FileRefused: there is no such file, or importing it fails */
+export async function exportsOf(file: string): Promise<Record<string, unknown>> {
   const url = URL.canParse(file) ? file : pathToFileURL(file).href; // what is no file's is refused by the gate
   try {
     return await importUserModule(url);

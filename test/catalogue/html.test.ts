@@ -7,8 +7,9 @@ import { makeCatalogue } from '../../src/catalogue/catalogue.ts';
 import { htmlPage } from '../../src/catalogue/html.ts';
 import { all, customer, hostile, many } from './shop.ts';
 
-const pageOf = (aggregates = all, service = hostile.join(' ')): string =>
-  htmlPage(makeCatalogue(aggregates, { service, release: '1.0.0', topicOf: (type, event) => `${type}.${event}` }));
+const byEvent = (type: string, event: string): string => `${type}.${event}`;
+const pageOf = (aggregates = all): string =>
+  htmlPage(makeCatalogue(aggregates, { service: hostile.join(' '), release: '1.0.0', topicOf: byEvent }));
 
 const element = (page: string, name: string): string => {
   const found = [...page.matchAll(new RegExp(`<${name}>([^]*?)</${name}>`, 'g'))];
@@ -122,6 +123,9 @@ test('its search goes by names of today and before, fields and topics; a link op
     section: { hidden: false },
   });
   expect(search('<script>')).toMatchObject({ shown: [], section: { hidden: true } });
+  const plain = opened(htmlPage(makeCatalogue([customer], { service: 'shop', release: '1' })), '');
+  expect(plain.search('registered').shown).toEqual(['customer.SignedUp']);
+  expect(plain.search('client.').shown).toEqual([]);
   const odd = opened(pageOf(), '');
   expect(odd.search('<script>alert(1)</script>').shown.length).toBeGreaterThan(0);
 });

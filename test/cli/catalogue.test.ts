@@ -70,6 +70,14 @@ test('topics are named as a start names them, by the name that is stored', () =>
   }
 });
 
+test('who gets an event, where a format has a place for it', () => {
+  const words = ['--handlers', path('../catalogue/handlers.ts'), '--out', 'read.out'];
+  expect(run('--format', 'html', ...words).status).toBe(0);
+  expect(text('read.out')).toContain('<code>handler welcome</code>');
+  const refused = run('--format', 'asyncapi', ...words);
+  expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining('--handlers is for markdown and html')]);
+});
+
 test('what the how-to shows', () => {
   mkdirSync(join(root, 'data'), { recursive: true });
   const own = mkdtempSync(join(root, 'data', 'catalogue-')); // inside the repository, so that 'trunkline' is the package itself

@@ -52,6 +52,7 @@ const words: Record<string, { good: string; bad: string[] }> = {
   '--release': { good: '1.2.0', bad: [] },
   '--topic-prefix': { good: 'shop', bad: [] },
   '--topic-template': { good: '{prefix}.{eventType}', bad: [] },
+  '--handlers': { good: './nonexistent.ts', bad: [] },
   '--record-format': { good: 'snake-case', bad: ['avro', 'Trunkline'] },
   '--old': { good: './none.ts', bad: [] },
   '--new': { good: './none.ts', bad: [] },
