@@ -20,8 +20,8 @@ class Careful extends EventHandler {
 }
 
 export const welcome: EventHandler = new Welcome();
-export const again: EventHandler = welcome;
 export const list = [
+  welcome,
   { name: 'all-of-it', handle: () => {} },
   { name: 'moves', aggregates: ['client'], events: ['AddressGiven', 'PhoneGiven'], handle: () => {} },
   { name: 'others', aggregates: ['order'], handle: () => {} },
