@@ -11,6 +11,7 @@ import { resolveKafka } from '../src/adapters/kafka/settings.ts';
 import { Shapes } from '../src/adapters/kafka/shapes.ts';
 import { createSink } from '../src/adapters/kafka/sink.ts';
 import type { OutRecord } from '../src/adapters/kafka/stream.ts';
+import { TopicClaims } from '../src/adapters/kafka/topic-claims.ts';
 import { eventTopic, ownTopics, Topics, topicNaming } from '../src/adapters/kafka/topics.ts';
 import { Published } from '../src/adapters/kafka/versions.ts';
 import { BatchBuffer } from '../src/flush/batch.ts';
@@ -108,7 +109,8 @@ async function recordsOf(settings: KafkaSettings, log: LogSource, last: number):
   const publishing = new Publishing([], 'publishing', {});
   const integrations = new Integrations([]);
   const [published, shapes] = [new Published([], {}), new Shapes(Evolution.none)];
-  const kept = { integrations, publishing, published, shapes };
+  const claims = new TopicClaims([], [], topicOf, settings.topics);
+  const kept = { claims, integrations, publishing, published, shapes };
   const planner = new Planner({ settings, topicOf, topics, schemas: undefined, ...kept });
   const batch = new BatchBuffer();
   const records: OutRecord[] = [];

@@ -22,6 +22,11 @@ export class Integrations {
     }
   }
 
+  /** The types of aggregates whose events some mapping wants. */
+  get aggregateTypes(): Iterable<string> {
+    return this.byType.keys();
+  }
+
   /** Whether events of the aggregate have to be looked at. */
   concerns(aggregateType: string): boolean {
     return this.byType.has(aggregateType);

@@ -16,12 +16,20 @@ import { type Formatted, formatEvent, type OutEvent } from './format.ts';
 import { type IntegrationEvent, integrationName } from './integration.ts';
 import type { Integrations } from './integrations.ts';
 import type { KafkaSettings } from './kafka-options.ts';
-import { partitionOf } from './partition.ts';
+import { Packer } from './packer.ts';
 import type { Publishing } from './publishing.ts';
 import type { Schemas } from './schemas.ts';
 import type { Shapes } from './shapes.ts';
-import type { OutRecord, TopicState } from './stream.ts';
-import { eventTopic, isLegalTopic, quarantineTopicOf, type TopicName, type Topics } from './topics.ts';
+import type { OutRecord } from './stream.ts';
+import type { TopicClaims } from './topic-claims.ts';
+import {
+  eventTopic,
+  integrationTopicOf,
+  isLegalTopic,
+  quarantineTopicOf,
+  type TopicName,
+  type Topics,
+} from './topics.ts';
 import type { Published } from './versions.ts';
 
 /** An event that is not published, as the quarantine topic and the logger get it. */
@@ -36,19 +44,13 @@ interface Draft {
   isRelayed: boolean;
 }
 
-/** More than Kafka's record and batch headers take, per record and per batch. */
-const recordOverheadBytes = 48;
-const headerOverheadBytes = 8;
-const batchOverheadBytes = 128;
-const requestBytesLimit = 16 << 20;
-const requestRecords = 1000;
 const draftsAtOnce = 250;
-const defaultMessageBytes = 1_000_000;
 
 export interface PlannerParts {
   settings: KafkaSettings;
   topicOf: TopicName;
   topics: Topics;
+  claims: TopicClaims;
   schemas: Schemas | undefined;
   integrations: Integrations;
   publishing: Publishing;
@@ -201,7 +203,7 @@ export class Planner {
   }
 
   private draftAs(event: OutEvent, isRelayed: boolean, drafts: Draft[], setAside: SetAside[]): void {
-    const { settings, topicOf, schemas, topics } = this.parts;
+    const { settings, topicOf, claims, schemas } = this.parts;
     const { aggregateType, type } = event;
     let topic: string;
     try {
@@ -211,13 +213,19 @@ export class Planner {
       return;
     }
     const schemaId = schemas?.idOf(aggregateType, type, event.schemaVersion);
-    if (!isLegalTopic(topic)) setAside.push(refusal(event, `'${tame(topic)}' is no legal topic`));
-    else if (topics.isOwn(topic)) setAside.push(refusal(event, `'${topic}' is one of the stream's own topics`));
+    const obstacle = this.topicFault(topic) ?? claims.obstacle(topic, aggregateType, isRelayed);
+    if (obstacle !== undefined) setAside.push(refusal(event, obstacle));
     else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
     else {
       const formatted = formatEvent(settings.format, event, schemaId);
       drafts.push({ topic, key: event.aggregateId, formatted, event, isRelayed });
     }
+  }
+
+  /** Why no event at all may have it. */
+  private topicFault(topic: unknown): string | undefined {
+    if (!isLegalTopic(topic)) return `'${tame(topic)}' is no legal topic`;
+    return this.parts.topics.isOwn(topic) ? `'${topic}' is one of the stream's own topics` : undefined;
   }
 
   /** The events that one command raised on one aggregate. */
@@ -247,7 +255,7 @@ export class Planner {
     cause: StoredEvent,
     index: number,
   ): Omit<Draft, 'isRelayed'> {
-    const { settings, schemas, topics } = this.parts;
+    const { settings, schemas } = this.parts;
     const { type, version = 1, data, topic, key = cause.aggregateId, source } = made;
     const { aggregateId } = cause;
     checkId('the type of an integration event', type, NAME_BYTES_LIMIT);
@@ -275,9 +283,9 @@ export class Planner {
       metadataJson,
       data: Buffer.from(toJson(data, 'data')),
     };
-    const target = topic ?? `${settings.topics.prefix}.integration.${aggregateType}`;
-    if (!isLegalTopic(target)) throw new Error(`'${tame(target)}' is no legal topic`);
-    if (topics.isOwn(target)) throw new Error(`'${target}' is one of the stream's own topics`);
+    const target = topic ?? integrationTopicOf(settings.topics, aggregateType);
+    const fault = this.topicFault(target);
+    if (fault !== undefined) throw new Error(fault);
     const schemaId = schemas?.idOf(integrationName, type, version);
     if (schemas && schemaId === undefined) throw new Error(`'${type}' has no schema in the registry`);
     return { topic: target, key, formatted: formatEvent(settings.format, event, schemaId), event };
@@ -290,61 +298,4 @@ type Named = Pick<OutEvent, 'position' | 'aggregateType' | 'aggregateId' | 'type
 
 function refusal({ position, aggregateType, aggregateId, type }: Named, reason: string): SetAside {
   return new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType: type, reason });
-}
-
-/** Fills requests so that no partition gets more at once than its topic takes. */
-class Packer {
-  /** Those that are done. */
-  full: OutRecord[][] = [];
-  current: OutRecord[] = [];
-  private readonly topics: Topics;
-  private readonly places = new Map<string, TopicPlaces>();
-  private requestBytes = 0;
-
-  constructor(topics: Topics) {
-    this.topics = topics;
-  }
-
-  /** Undefined, or why the topic would not take it. */
-  add({ topic, key, formatted: { value, headers } }: Omit<Draft, 'event' | 'isRelayed'>): string | undefined {
-    let places = this.places.get(topic);
-    if (!places) this.places.set(topic, (places = new TopicPlaces(this.topics.get(topic)!)));
-    let bytes = recordOverheadBytes + 3 * key.length + value.length;
-    for (const name in headers) bytes += headerOverheadBytes + name.length + 3 * headers[name]!.length;
-    if (bytes > places.limit) return `${value.length} bytes are more than topic ${topic} takes (max.message.bytes)`;
-    const partition = places.partitionOf(key);
-    const isFull = this.current.length >= requestRecords || this.requestBytes + bytes > requestBytesLimit;
-    if (isFull || places.bytes[partition]! + bytes > places.limit) this.next();
-    places.bytes[partition]! += bytes;
-    this.requestBytes += bytes;
-    this.current.push({ topic, partition, key, value, headers });
-    return undefined;
-  }
-
-  private next(): void {
-    this.full.push(this.current);
-    this.current = [];
-    this.requestBytes = 0;
-    for (const { bytes } of this.places.values()) bytes.fill(0);
-  }
-}
-
-/** One topic, as one batch fills it. */
-class TopicPlaces {
-  /** Most bytes that a partition takes at once. */
-  readonly limit: number;
-  /** Bytes of the current request, by partition. */
-  readonly bytes: Float64Array;
-  private readonly byKey = new Map<string, number>();
-
-  constructor({ partitions, config }: TopicState) {
-    this.limit = Number(config.get('max.message.bytes') ?? defaultMessageBytes) - batchOverheadBytes;
-    this.bytes = new Float64Array(partitions);
-  }
-
-  partitionOf(key: string): number {
-    let partition = this.byKey.get(key);
-    if (partition === undefined) this.byKey.set(key, (partition = partitionOf(key, this.bytes.length)));
-    return partition;
-  }
 }

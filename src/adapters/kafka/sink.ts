@@ -29,6 +29,7 @@ import { Schemas } from './schemas.ts';
 import { checkPublishing } from './settings.ts';
 import { Shapes } from './shapes.ts';
 import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from './stream.ts';
+import { TopicClaims } from './topic-claims.ts';
 import {
   checkpointTopicOf,
   declaredTopics,
@@ -73,6 +74,7 @@ class KafkaSink implements Sink {
   private readonly client: StreamClient;
   private readonly topicOf: TopicName;
   private readonly topics: Topics;
+  private readonly claims: TopicClaims;
   private readonly schemas: Schemas | undefined;
   private readonly planner: Planner;
   private readonly publishing: Publishing;
@@ -110,7 +112,10 @@ class KafkaSink implements Sink {
     this.schemas = settings.registry && new Schemas(settings.registry, settings.format);
     this.publishing = mapping.publishing;
     this.published = mapping.published;
-    this.planner = new Planner({ settings, topicOf, topics: this.topics, schemas: this.schemas, ...mapping });
+    const { integrations, published } = mapping;
+    this.claims = new TopicClaims(published.events, integrations.aggregateTypes, topicOf, settings.topics);
+    const { topics, claims, schemas } = this;
+    this.planner = new Planner({ settings, topicOf, topics, claims, schemas, ...mapping });
   }
 
   open(): Promise<number> {
@@ -175,6 +180,7 @@ class KafkaSink implements Sink {
     await topics.ensure(own);
     const declared = declaredTopics(published.events, this.topicOf, settings.topics);
     await topics.ensure(declared.map((topic) => eventTopic(topic, settings.topics)));
+    await topics.reserve(this.claims.integrationTopics);
     await this.schemas?.prepare(published.events, this.topicOf);
     const topic = checkpointTopicOf(settings.topics);
     const { partitions } = topics.get(topic)!;

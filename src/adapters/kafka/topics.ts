@@ -110,7 +110,7 @@ class Collisions {
 
   constructor(settings: TopicSettings) {
     this.own = new Set(ownTopics(settings).map(({ topic }) => normalised(topic)));
-    this.isByType = settings.module === undefined && /\{aggregate(?:Type|_type)\}/.test(settings.template);
+    this.isByType = isByType(settings);
   }
 
   /** Why an event may not have this topic; undefined if it may. */
@@ -127,7 +127,15 @@ class Collisions {
   }
 }
 
-const normalised = (topic: string): string => topic.toLowerCase().replaceAll('.', '_');
+export const normalised = (topic: string): string => topic.toLowerCase().replaceAll('.', '_');
+
+/** Whether each aggregate type has topics of its own. */
+export const isByType = ({ module, template }: TopicSettings): boolean =>
+  module === undefined && /\{aggregate(?:Type|_type)\}/.test(template);
+
+/** Where integration events go whose mapping names no topic. */
+export const integrationTopicOf = ({ prefix }: TopicSettings, aggregateType: string): string =>
+  `${prefix}.integration.${aggregateType}`;
 
 /** A topic of events, as the settings want it. */
 export function eventTopic(topic: string, settings: TopicSettings): TopicSpec {
@@ -184,6 +192,7 @@ export function driftOf(spec: TopicSpec, state: TopicState | undefined): Drift[]
 }
 
 const isRefusal = (error: unknown): boolean => error instanceof StreamFault && error.kind === 'refused';
+const isDenial = (error: unknown): boolean => error instanceof StreamFault && error.kind === 'denied';
 
 /** What is known of the topics in use; asked of the cluster when one is new, forgotten after any trouble. */
 export class Topics {
@@ -245,6 +254,18 @@ export class Topics {
       }
     }
     return refused;
+  }
+
+  /** Create these, before others make what stands in their way; one that cannot be is found out when an event asks for it. */
+  async reserve(specs: readonly TopicSpec[]): Promise<void> {
+    if (!this.settings.create) return;
+    for (const spec of specs) {
+      try {
+        await this.ensure([spec]);
+      } catch (error) {
+        if (!isRefusal(error) && !isDenial(error)) throw error;
+      }
+    }
   }
 
   /** Of these topics, those that would have to be created beyond the limit; the others are noted as created. */
