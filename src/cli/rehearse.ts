@@ -1,5 +1,5 @@
 // `trunkline rehearse --old … --new …`: what two releases make of the same stored history, before the switch. Exit code 1: they
-// differ. Differences go to standard output, progress to stderr: as a line that changes on a terminal, now and then elsewhere.
+// differ, or cannot be compared on an aggregate since the store lacks events of it. Differences go to standard output, progress to stderr: as a line that changes on a terminal, now and then elsewhere.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from '../rehearsal/contract.ts';
 import { rehearse } from '../rehearsal/rehearse.ts';
@@ -23,6 +23,7 @@ interface Options extends OutputOptions {
   ignore?: string[];
   limit?: number;
   from?: NonNullable<RehearsalOptions['from']>;
+  allowIncomplete?: true;
 }
 
 /** Where no terminal shows them, lines stay: fewer of them. */
@@ -45,6 +46,7 @@ export function addRehearse(program: Command): void {
     )
     .option('--limit <count>', 'describe at most so many differences; 20 unless said', positiveInteger)
     .option('--from <type/id>', 'go on with this aggregate', aggregatePlace)
+    .option('--allow-incomplete', 'exit code 0 though the store has not all events of some aggregate')
     .action(async (options: Options, command: Command) => {
       const { id, aggregate, since, until, sample, ignore, limit, from, dataDir } = options;
       if (id !== undefined && aggregate === undefined) command.error('error: --id needs --aggregate');
@@ -67,7 +69,8 @@ export function addRehearse(program: Command): void {
         });
         progress.end();
         output(options, result, () => lines(result));
-        if (result.different > 0) throw new Found();
+        const isUnproven = result.incomplete > 0 && !options.allowIncomplete;
+        if (result.different > 0 || isUnproven) throw new Found();
       } finally {
         process.off('SIGINT', interrupt);
       }

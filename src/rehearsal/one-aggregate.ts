@@ -5,7 +5,7 @@ import type { FrameArchive } from '../store/store.ts';
 import { FrameReader } from '../wire/frame.ts';
 import type { RehearsalDifference } from './contract.ts';
 import type { Pair } from './pairs.ts';
-import type { Place } from './paths.ts';
+import type { Coverage } from './paths.ts';
 import { diffOf } from './state-diff.ts';
 import { type EventAt, TwoFolds } from './two-folds.ts';
 
@@ -20,8 +20,6 @@ export interface StoredAggregate {
   readonly version: number;
 }
 
-type IsIgnored = (place: Place | undefined) => boolean;
-
 /** `outside`: none of its events is within the times. `incomplete`: the store has not all of them. */
 export type Verdict = 'same' | 'ignored' | 'different' | 'failed alike' | 'outside' | 'incomplete';
 
@@ -34,23 +32,17 @@ export class ComparedAggregate {
   /** The version that the store has come to, at least. */
   private readonly stored: number;
   private readonly span: TimeSpan;
-  private readonly isIgnored: IsIgnored;
+  private readonly ignored: Coverage;
   private folds: TwoFolds;
   private isWithin = false;
 
-  constructor(
-    archive: FrameArchive,
-    pair: Pair,
-    { id, version }: StoredAggregate,
-    span: TimeSpan,
-    isIgnored: IsIgnored,
-  ) {
+  constructor(archive: FrameArchive, pair: Pair, { id, version }: StoredAggregate, span: TimeSpan, ignored: Coverage) {
     this.archive = archive;
     this.pair = pair;
     this.id = id;
     this.stored = version;
     this.span = span;
-    this.isIgnored = isIgnored;
+    this.ignored = ignored;
     this.folds = new TwoFolds(pair, id);
   }
 
@@ -65,7 +57,7 @@ export class ComparedAggregate {
     folds.end();
     if (folds.failAlike) return 'failed alike';
     if (folds.hasFailed) return 'different';
-    const { count, ignored } = diffOf(folds.old.folded, folds.new.folded, this.isIgnored, 0);
+    const { count, ignored } = diffOf(folds.old.folded, folds.new.folded, this.ignored, 0);
     if (count > 0) return 'different';
     return ignored > 0 ? 'ignored' : 'same';
   }
@@ -73,7 +65,7 @@ export class ComparedAggregate {
   /** Of one that is `different`. Folds it again, event by event, for the first version at which the states differ. */
   async describe(): Promise<RehearsalDifference> {
     const { last, old, new: now, hasFailed } = this.folds;
-    const found = diffOf(old.folded, now.folded, this.isIgnored, hasFailed ? 0 : changesMost);
+    const found = diffOf(old.folded, now.folded, this.ignored, hasFailed ? 0 : changesMost);
     const first = hasFailed ? last : await this.firstDifference(last);
     return {
       aggregateType: this.pair.name,
@@ -91,7 +83,7 @@ export class ComparedAggregate {
     let found: EventAt | undefined;
     await this.fold(last.version, () => {
       const { old, new: now } = this.folds;
-      if (diffOf(old.folded, now.folded, this.isIgnored, 0).count === 0) return true;
+      if (diffOf(old.folded, now.folded, this.ignored, 0).count === 0) return true;
       found = this.folds.last;
       return false;
     });

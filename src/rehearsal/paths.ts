@@ -12,13 +12,6 @@ export interface Place {
 
 const plainName = /^[\p{L}_$][\p{L}\p{N}_$]*$/u;
 
-/** Names from the state down. */
-function namesOf(place: Place | undefined): string[] {
-  const names: string[] = [];
-  for (let at = place; at !== undefined; at = at.within) names.push(at.name);
-  return names.reverse();
-}
-
 /** '' for the state itself. */
 export function pathOf(place: Place | undefined): string {
   const steps: string[] = [];
@@ -30,9 +23,55 @@ export function pathOf(place: Place | undefined): string {
   return steps.reverse().join('');
 }
 
+interface Pattern {
+  readonly type: string;
+  readonly names: readonly string[];
+}
+
+/**
+ * What the patterns of one aggregate type have to say of a place and of all within it. Two places that share one are judged
+ * alike, whatever stands there: a part that is used in two places is compared once for each.
+ */
+export class Coverage {
+  /** A pattern covers the place that it names, and what is within it. */
+  readonly isIgnored: boolean;
+  private readonly depth: number;
+  /** Patterns that have matched so far. */
+  private readonly live: readonly Pattern[];
+  private readonly known: Map<string, Coverage>;
+  private readonly numbers: ReadonlyMap<Pattern, number>;
+
+  constructor(
+    live: readonly Pattern[],
+    depth = 0,
+    known: Map<string, Coverage> = new Map(),
+    numbers: ReadonlyMap<Pattern, number> = new Map(live.map((one, i) => [one, i])),
+  ) {
+    this.live = live;
+    this.depth = depth;
+    this.known = known;
+    this.numbers = numbers;
+    this.isIgnored = live.some(({ names }) => names.length === depth);
+  }
+
+  /** Of the place of that name within. */
+  at(name: string): Coverage {
+    const { live, depth, known, numbers } = this;
+    if (this.isIgnored || live.length === 0) return this;
+    const left = live.filter(({ names }) => names[depth] === '*' || names[depth] === name);
+    const key = left.length === 0 ? '' : `${depth + 1}:${left.map((one) => numbers.get(one)).join()}`;
+    let found = known.get(key);
+    if (found === undefined) {
+      found = new Coverage(left, depth + 1, known, numbers);
+      known.set(key, found);
+    }
+    return found;
+  }
+}
+
 /** Which places of which aggregate types are left out of a comparison. */
 export class IgnoredPlaces {
-  private readonly patterns: readonly { readonly type: string; readonly names: readonly string[] }[];
+  private readonly patterns: readonly Pattern[];
 
   /**
    * `type:path`, or a path of any type; `*` stands for any type, or any one name. `types`: by each name that a type has had, the
@@ -47,22 +86,15 @@ export class IgnoredPlaces {
     });
   }
 
-  /** A pattern covers the place that it names, and what is within it. */
-  has(type: string, place: Place | undefined): boolean {
-    if (this.patterns.length === 0) return false;
-    const names = namesOf(place);
-    return this.patterns.some(
-      (pattern) =>
-        (pattern.type === '*' || pattern.type === type) &&
-        pattern.names.length <= names.length &&
-        pattern.names.every((name, i) => name === '*' || name === names[i]),
-    );
+  /** Of the state of an aggregate of that type. */
+  of(type: string): Coverage {
+    return new Coverage(this.patterns.filter((pattern) => pattern.type === '*' || pattern.type === type));
   }
 }
 
 const steps = /\.?([^.[\]"]+)|\[("(?:[^"\\]|\\.)*")\]|\[([^\]"]+)\]/y;
 
-function parse(pattern: string, types: ReadonlyMap<string, string>): { type: string; names: string[] } | undefined {
+function parse(pattern: string, types: ReadonlyMap<string, string>): Pattern | undefined {
   const type = ['*', ...types.keys()]
     .filter((name) => pattern.startsWith(`${name}:`))
     .sort((a, b) => b.length - a.length)[0];

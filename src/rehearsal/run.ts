@@ -30,12 +30,19 @@ export async function runRehearsal(given: RehearsalOptions): Promise<Rehearsal> 
   if (type !== undefined && !pairs.pairs.some((pair) => pair.names.has(type))) {
     invalid('aggregateType', type, 'is no aggregate that both `old` and `new` have');
   }
+  const from = options.from && { ...options.from, aggregateType: startOf(options.from.aggregateType, pairs) };
   const history = await openHistory(options);
   try {
-    return await new Run(history, pairs, options).all();
+    return await new Run(history, pairs, { ...options, from }).all();
   } finally {
     await history.close();
   }
+}
+
+/** The stored name of the type to go on with, which types are in the order of. */
+function startOf(type: string, { pairs }: Pairs): string {
+  const pair = pairs.find(({ name }) => name === type) ?? pairs.find(({ names }) => names.has(type));
+  return pair?.name ?? invalid('from.aggregateType', type, 'is no aggregate that both `old` and `new` have');
 }
 
 class Run {
@@ -111,9 +118,7 @@ class Run {
   /** Its difference, if it is to be described. */
   private async compare(pair: Pair, stored: StoredAggregate): Promise<RehearsalDifference | undefined> {
     const { counts } = this;
-    const aggregate = new ComparedAggregate(this.history, pair, stored, this.span, (place) =>
-      this.ignored.has(pair.name, place),
-    );
+    const aggregate = new ComparedAggregate(this.history, pair, stored, this.span, this.ignored.of(pair.name));
     const verdict = await aggregate.judge();
     if (verdict === 'outside') return undefined;
     this.aggregateCount++;

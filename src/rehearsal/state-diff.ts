@@ -8,8 +8,7 @@
 import { inspect, types } from 'node:util';
 import { own } from '../base/own.ts';
 import { tame } from '../base/tame.ts';
-import type { Place } from './paths.ts';
-import { pathOf } from './paths.ts';
+import { type Coverage, type Place, pathOf } from './paths.ts';
 
 /** A place where two states differ. */
 export interface StateChange {
@@ -32,66 +31,90 @@ interface Task {
   readonly old: unknown;
   readonly now: unknown;
   readonly place: Place | undefined;
+  /** What its owner's toJSON() returned: JSON asks that for no toJSON() of its own. */
+  readonly isJson?: true;
 }
+
+interface PlacedTask extends Task {
+  readonly coverage: Coverage;
+  /** How many calls of toJSON() it has come by. */
+  readonly calls: number;
+}
+
+/** Pairs that are compared already, by what is ignored within them. */
+type Seen = Map<Coverage, Map<object, Set<object>>>;
 
 const missing = Symbol('missing');
 const textLimit = 200;
+/** One toJSON() within the other's result. Each may make what is new, without end; what is nested deeper counts as different. */
+const callsMost = 1_000;
 
 /** `most`: changes that are kept as text. */
-export function diffOf(
-  old: unknown,
-  now: unknown,
-  isIgnored: (place: Place | undefined) => boolean,
-  most: number,
-): StateDiff {
+export function diffOf(old: unknown, now: unknown, ignored: Coverage, most: number): StateDiff {
   const changes: StateChange[] = [];
-  const seen = new Map<object, Set<object>>();
-  const tasks: Task[] = [{ old, now, place: undefined }];
-  let [count, ignored] = [0, 0];
+  const seen: Seen = new Map();
+  const tasks: PlacedTask[] = [{ old, now, place: undefined, coverage: ignored, calls: 0 }];
+  let [count, ignoredCount] = [0, 0];
   for (let task = tasks.pop(); task !== undefined; task = tasks.pop()) {
+    const { place, coverage } = task;
     const within = partsOf(task, seen);
     if (within === 'same') continue;
     if (within !== 'differs') {
-      for (let i = within.length - 1; i >= 0; i--) tasks.push(within[i]!);
+      for (let i = within.length - 1; i >= 0; i--) tasks.push(placed(within[i]!, task));
       continue;
     }
-    if (isIgnored(task.place)) ignored++;
+    if (coverage.isIgnored) ignoredCount++;
     else if (++count <= most) {
-      changes.push({ path: pathOf(task.place), old: textOf(task.old), new: textOf(task.now) });
+      changes.push({ path: pathOf(place), old: textOf(task.old), new: textOf(task.now) });
     }
   }
-  return { changes, count, ignored };
+  return { changes, count, ignored: ignoredCount };
+}
+
+function placed(part: Task, owner: PlacedTask): PlacedTask {
+  const { place, isJson } = part;
+  const coverage = place === owner.place ? owner.coverage : owner.coverage.at(place!.name);
+  return { ...part, coverage, calls: owner.calls + (isJson ? 1 : 0) };
 }
 
 /** What has to be the same for two values to be so. */
-function partsOf(task: Task, seen: Map<object, Set<object>>): 'same' | 'differs' | Task[] {
+function partsOf(task: PlacedTask, seen: Seen): 'same' | 'differs' | Task[] {
   const { old, now } = task;
   if (Object.is(old, now)) return 'same';
   if (typeof old === 'function' && typeof now === 'function') return String(old) === String(now) ? 'same' : 'differs';
   if (typeof old !== 'object' || typeof now !== 'object' || old === null || now === null) return 'differs';
-  const others = seen.get(old);
-  if (others?.has(now)) return 'same'; // a cycle, or a part that is used twice: it is compared already
-  if (others === undefined) seen.set(old, new Set([now]));
-  else others.add(now);
+  if (wasSeen(old, now, task.coverage, seen)) return 'same'; // a cycle, or a part that is used twice: it is compared already
+  if (task.calls > callsMost) return 'differs';
   try {
-    return objects(old, now, task.place);
+    return objects(old, now, task);
   } catch {
     return 'differs'; // a getter that throws, a revoked proxy
   }
 }
 
-function objects(old: object, now: object, place: Place | undefined): 'same' | 'differs' | Task[] {
+function wasSeen(old: object, now: object, coverage: Coverage, seen: Seen): boolean {
+  const pairs = seen.get(coverage) ?? new Map<object, Set<object>>();
+  seen.set(coverage, pairs);
+  const others = pairs.get(old);
+  if (others?.has(now)) return true;
+  if (others === undefined) pairs.set(old, new Set([now]));
+  else others.add(now);
+  return false;
+}
+
+function objects(old: object, now: object, task: Task): 'same' | 'differs' | Task[] {
+  const { place } = task;
   if (kindOf(old) !== kindOf(now)) return 'differs';
   if (Array.isArray(old)) return lists(old, now as unknown[], place);
   if (types.isMap(old)) return maps(old, now as Map<unknown, unknown>, place);
   if (types.isSet(old)) return sets(old, now as Set<unknown>, place);
-  if (types.isDate(old)) return Object.is(old.getTime(), (now as Date).getTime()) ? fields(old, now, place) : 'differs';
+  if (types.isDate(old)) return Object.is(old.getTime(), (now as Date).getTime()) ? fields(old, now, task) : 'differs';
   if (types.isRegExp(old)) return String(old) === String(now) ? 'same' : 'differs';
   if (types.isBoxedPrimitive(old)) return Object.is(old.valueOf(), now.valueOf()) ? 'same' : 'differs';
   if (types.isAnyArrayBuffer(old)) return bytesOf(old).equals(bytesOf(now as ArrayBuffer)) ? 'same' : 'differs';
   if (ArrayBuffer.isView(old)) return viewBytes(old).equals(viewBytes(now as DataView)) ? 'same' : 'differs';
   if (types.isNativeError(old) && old.message !== (now as Error).message) return 'differs';
-  return fields(old, now, place);
+  return fields(old, now, task);
 }
 
 /** `Object` for whatever is plain, from whichever realm. */
@@ -114,7 +137,7 @@ function lists(old: readonly unknown[], now: readonly unknown[], place: Place | 
   }));
 }
 
-function fields(old: object, now: object, place: Place | undefined): Task[] {
+function fields(old: object, now: object, { place, isJson }: Task): Task[] {
   const [olds, news] = [old as Record<string, unknown>, now as Record<string, unknown>];
   const tasks: Task[] = [];
   const add = (name: string, a: unknown, b: unknown): void => {
@@ -124,8 +147,8 @@ function fields(old: object, now: object, place: Place | undefined): Task[] {
   for (const [name, value] of Object.entries(olds)) add(name, value, own(news, name));
   for (const [name, value] of Object.entries(news)) if (!Object.hasOwn(olds, name)) add(name, undefined, value);
   // What keeps its value in private fields, as a decimal may.
-  if (typeof olds.toJSON === 'function' && typeof news.toJSON === 'function') {
-    tasks.push({ old: olds.toJSON(), now: news.toJSON(), place });
+  if (isJson !== true && typeof olds.toJSON === 'function' && typeof news.toJSON === 'function') {
+    tasks.push({ old: olds.toJSON(), now: news.toJSON(), place, isJson: true });
   }
   return tasks;
 }

@@ -153,13 +153,15 @@ const annotations: ReadonlySet<string> = new Set([
 ]);
 /** Also those of vendors, as OpenAPI names them. */
 export const isAnnotation = (keyword: string): boolean => annotations.has(keyword) || keyword.startsWith('x-');
-/** Keywords whose value has names of the user's. */
+/** Keywords whose value is a schema, or a list of them. */
+const schemas: ReadonlySet<string> = new Set([
+  ...['items', 'prefixItems', 'additionalItems', 'unevaluatedItems', 'contains', 'allOf', 'anyOf', 'oneOf', 'not'],
+  ...['additionalProperties', 'unevaluatedProperties', 'propertyNames', 'if', 'then', 'else', 'contentSchema'],
+]);
+/** Keywords whose value has schemas by names of the user's. */
 const byName: ReadonlySet<string> = new Set([
   ...['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas', 'dependencies'],
 ]);
-/** Keywords whose value is the user's. */
-const values: ReadonlySet<string> = new Set(['const', 'enum']);
-
 /** The same text for schemas that differ in their annotations, or in the order of keywords and required names alone. */
 export function canonical(schema: unknown): string {
   return JSON.stringify(demands(schema));
@@ -170,9 +172,10 @@ function demands(schema: unknown): unknown {
   if (!isFields(schema)) return schema;
   return entriesOf(schema, (keyword, value) => {
     if (isAnnotation(keyword)) return undefined;
-    if (values.has(keyword)) return sortedKeys(value);
+    if (schemas.has(keyword)) return demands(value);
     if (byName.has(keyword) && isFields(value)) return entriesOf(value, (_, one) => demands(one));
-    return keyword === 'required' && Array.isArray(value) ? [...value].sort() : demands(value);
+    // All others have values, and names that may be those of keywords.
+    return keyword === 'required' && Array.isArray(value) ? [...value].sort() : sortedKeys(value);
   });
 }
 

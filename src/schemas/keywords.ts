@@ -49,7 +49,7 @@ export function brokenKeywords(comparing: Comparing, branch: Branch, to: Fields,
 
 /** Without references, which may lead elsewhere in the other document. */
 function isSame(one: Fields, to: Fields, keyword: string): boolean {
-  const [had, now] = [own(one, keyword), own(to, keyword)].map((value) => canonical({ not: value ?? null }));
+  const [had, now] = [own(one, keyword), own(to, keyword)].map((value) => canonical({ [keyword]: value ?? null }));
   return alone.has(keyword) && Object.hasOwn(one, keyword) && had === now && !/"\$\w*ref"/i.test(now!);
 }
 

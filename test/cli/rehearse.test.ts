@@ -8,7 +8,7 @@ import { text as streamText } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRuntime, postgres } from '../../src/index.ts';
-import { migratedDatabase } from '../postgres.ts';
+import { administer, migratedDatabase } from '../postgres.ts';
 import { Basket, Order } from '../rehearsal/orders.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -180,6 +180,17 @@ test('in PostgreSQL: with the directory that names it, or alone', { timeout: 120
     expect(status).toBe(1);
     expect(stdout).toMatch(/^order\/o-1 at version 2 \(Discounted, position \d+\): states differ from here on\n/);
     expect(stdout).toMatch(/\n5 events of 3 aggregates, 2 differ;/);
+  }
+  await administer(
+    connectionString,
+    "with gone as (delete from trunkline.domain_events where aggregate_id = 'o-1' and version = 1 returning 1) select * from gone",
+  );
+  for (const [status, ...more] of [[1], [0, '--allow-incomplete']] as const) {
+    const lacking = run(words(old, ...more, '--postgres', connectionString));
+    expect(lacking).toMatchObject({
+      status,
+      stdout: expect.stringContaining('\n1 left out: the store has not all of'),
+    });
   }
   const missing = run(words(old, '--data-dir', elsewhere));
   expect(missing).toMatchObject({ status: 2, stderr: expect.stringContaining('--postgres: is missing') });

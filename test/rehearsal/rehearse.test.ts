@@ -237,6 +237,11 @@ describe('what is refused', () => {
     ['a type that is not there', { aggregateType: 'ordre' }, 'aggregateType'],
     ['a pattern of a type that is not there', { ignore: ['ordre:cents'] }, 'ignore'],
     ['a pattern without a path', { ignore: ['order:'] }, 'ignore'],
+    [
+      'a type to go on with that is not there',
+      { from: { aggregateType: 'ordre', aggregateId: 'o-1' } },
+      'from.aggregateType',
+    ],
     ['a misspelt option', { ignroe: [] } as never, 'rehearse.ignroe'],
   ])('%s', async (_, options, option) => {
     expect(await errorOf(compared(Order, options))).toMatchObject({ code: 'InvalidOptions', details: { option } });
@@ -282,6 +287,10 @@ test('an aggregate type under a new name is beside itself, and is chosen by each
       onlyOld: [],
       onlyNew: [],
     });
+  }
+  for (const aggregateType of ['deal', 'order']) {
+    const from = { aggregateType, aggregateId: 'o-20' };
+    expect(await compared(Deal, { from })).toMatchObject({ aggregates: 11, different: 2 });
   }
   for (const name of ['deal', 'order', '*']) {
     expect(await compared(Deal, { ignore: [`${name}:cents`] })).toMatchObject({ different: 0, ignored: 3 });

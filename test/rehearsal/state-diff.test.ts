@@ -1,10 +1,11 @@
 // Where two states differ, whatever reducers have made them of; and which places a pattern leaves out.
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { IgnoredPlaces, type Place, pathOf } from '../../src/rehearsal/paths.ts';
+import { type Coverage, IgnoredPlaces, type Place, pathOf } from '../../src/rehearsal/paths.ts';
 import { diffOf } from '../../src/rehearsal/state-diff.ts';
 
-const diff = (old: unknown, now: unknown, most = 10) => diffOf(old, now, () => false, most);
+const ignoring = (...patterns: string[]): Coverage => new IgnoredPlaces(patterns, new Map()).of('order');
+const diff = (old: unknown, now: unknown, most = 10) => diffOf(old, now, ignoring(), most);
 const paths = (old: unknown, now: unknown): string[] => diff(old, now).changes.map(({ path }) => path);
 
 class Money {
@@ -134,6 +135,56 @@ test('deeper than the stack, and each part used once for each other', () => {
   expect(paths([shared, shared], [{ a: 1 }, { a: 2 }])).toEqual(['[1].a']);
 });
 
+test('a part in two places is ignored where it is covered, and in no other', () => {
+  const [old, now] = [
+    { sku: 'a', cents: 1 },
+    { sku: 'a', cents: 2 },
+  ];
+  const found = { count: 1, ignored: 1 };
+  for (const pattern of ['last', 'last.cents', '*.cents']) {
+    for (const [a, b] of [
+      [
+        { last: old, items: [old] },
+        { last: now, items: [now] },
+      ],
+      [
+        { items: [old], last: old },
+        { items: [now], last: now },
+      ],
+    ]) {
+      const { changes, ...counts } = diffOf(a, b, ignoring(pattern), 10);
+      expect([pattern, changes.map(({ path }) => path), counts]).toEqual([pattern, ['items[0].cents'], found]);
+    }
+  }
+  expect(diffOf({ last: cycle('a') }, { last: cycle('b') }, ignoring('last.self.self'), 10)).toMatchObject({
+    ...{ count: 2, ignored: 1 }, // last.label, last.self.label
+  });
+  expect(diffOf({ last: cycle('a') }, { last: cycle('b') }, ignoring('*.label', '*.self'), 10)).toMatchObject({
+    count: 0,
+  });
+});
+
+test('toJSON() is asked once, as JSON asks it; one that gives what is new each time ends', () => {
+  let made = 0;
+  class Fresh {
+    cents: number;
+    nests: boolean;
+    constructor(cents: number, nests = false) {
+      this.cents = cents;
+      this.nests = nests;
+      if (++made > 100_000) throw new Error('no end');
+    }
+    toJSON(): object {
+      const { cents, nests } = this;
+      return nests ? { inner: new Fresh(cents, nests) } : new Fresh(cents);
+    }
+  }
+  expect(diff({ a: new Fresh(1) }, { a: new Fresh(1) }).count).toBe(0);
+  expect(paths({ a: new Fresh(1) }, { a: new Fresh(2) })).toEqual(['a.cents', 'a.cents']);
+  expect(made).toBeLessThan(20);
+  expect(diff(new Fresh(1, true), new Fresh(1, true)).count).toBe(1); // JSON has no text of it
+});
+
 test('what is shown is bounded, and runs nothing of the state', () => {
   let calls = 0;
   const noisy = {
@@ -164,7 +215,9 @@ describe('patterns', () => {
     ['order:old', 'order:old'],
   ]);
   const covers = (pattern: string, type: string, place: Place): boolean =>
-    new IgnoredPlaces([pattern], types).has(type, place);
+    coverageAt(new IgnoredPlaces([pattern], types).of(type), place).isIgnored;
+  const coverageAt = (all: Coverage, { within, name }: Place): Coverage =>
+    (within === undefined ? all : coverageAt(all, within)).at(name);
 
   test.each<[string, Place]>([
     ['order:totals.net', at('totals', 'net')],

@@ -286,3 +286,23 @@ describe('is refused', () => {
     ],
   ])('%s', (_, from, to, found) => expect(reasons(from, to)).toEqual(found));
 });
+
+test('names of the user that are keywords too are no annotations', () => {
+  const words = ['title', 'description', 'default', 'examples', 'x-kind', '$comment'];
+  for (const name of words) {
+    for (const keyword of ['dependentRequired', 'dependencies', 'unknown']) {
+      const [had, now] = [{}, { [name]: ['b'] }].map((more) => ({ [keyword]: { a: ['b'], ...more } }));
+      expect([name, keyword, reasons(had!, now!).length]).toEqual([name, keyword, 1]);
+      expect(reasons(now!, now!)).toEqual([]);
+    }
+    const [had, now] = [{}, { [name]: ['b'] }].map((more) => ({ dependentRequired: { a: ['b'], ...more } }));
+    const [both, less] = [now!, had!].map((one) => ({ allOf: [one, { type: 'object' }] }));
+    expect([name, reasons(both!, now!), reasons(less!, now!).length]).toEqual([name, [], 1]);
+    // An annotation within schemas counts for nothing, wherever they stand.
+    for (const keyword of ['properties', 'dependentSchemas', '$defs'])
+      expect(canonical({ [keyword]: { a: { [name]: 'b' } } })).toBe(canonical({ [keyword]: { a: {} } }));
+    for (const keyword of ['items', 'not', 'if', 'contains', 'additionalProperties', 'unevaluatedItems'])
+      expect(canonical({ [keyword]: { [name]: 'b' } })).toBe(canonical({ [keyword]: {} }));
+    expect(canonical({ const: { [name]: 1 } })).not.toBe(canonical({ const: {} }));
+  }
+});
