@@ -64,6 +64,7 @@ export type {
   NewEvent,
   StoredEvent,
 } from './model/event.ts';
+export type { EventReader } from './model/event-reader.ts';
 export {
   type EventSettings,
   type EventSpec,
@@ -90,7 +91,7 @@ export { createRuntime, Runtime } from './runtime/runtime.ts';
 export type { RuntimeStatus } from './runtime/status.ts';
 export type { Subscriptions } from './runtime/subscriptions.ts';
 export type { StoreOptions } from './store/adapter.ts';
-export { openEventStore } from './store/open.ts';
+export { eventReader, openEventStore } from './store/open.ts';
 export type { ReadingOptions, ReadOnlyEventStore } from './store/read-only.ts';
 export type {
   AsOf,
