@@ -2,7 +2,7 @@
 
 import { TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
-import { anything, checkedJson, object } from '../base/json.ts';
+import { anything, checkedJson, number, object, optional } from '../base/json.ts';
 import { awaitedOutside } from '../base/refusable-call.ts';
 import { type Awaited, caller, type Running, RunningCode } from '../base/running.ts';
 import { promised } from '../base/thenable.ts';
@@ -26,9 +26,11 @@ const trimAfterMs = 60_000;
 interface InboxRow {
   /** What the effect has returned. */
   value?: any;
+  /** 2: noted since keys of deliveries have a hash. Missing: by 0.1, or as long ago. */
+  form?: number | undefined;
 }
 
-const inboxRow = object<InboxRow>({ value: anything });
+const inboxRow = object<InboxRow>({ value: anything, form: optional(number) });
 
 interface UnderWay {
   readonly running: Running;
@@ -110,7 +112,7 @@ export class Inbox implements Awaited {
       try {
         const result = await effect(effects);
         const value = result === undefined ? undefined : toPlain(result, 'result');
-        const row = textOf({ value } satisfies InboxRow);
+        const row = textOf({ value, form: 2 } satisfies InboxRow);
         const age = `${String(Math.floor(this.keyClock())).padStart(16, '0')}\0${key}`;
         const changes = [rowChange(row), { table: ageTable, key: age, json: 'true' }];
         if (!(await effects.commit(changes))) {
@@ -131,11 +133,17 @@ export class Inbox implements Awaited {
     throw new TrunklineError('HandlerFailed', { handler: key, cause: 'what it read went on changing under it' });
   }
 
-  /** What it returned the first time; also by the key that an earlier release gave the same event. */
+  /**
+   * What it returned the first time; also by the key that 0.1 gave the same event, if 0.1 has noted it: by now such a key is another
+   * caller's own, and says nothing of the event.
+   */
   private async before(key: string): Promise<string | undefined> {
     const row = await this.handlerState.json(inboxTable, key);
-    const earlier = row === undefined ? earlierEffectKey(key) : undefined;
-    return earlier === undefined ? row : this.handlerState.json(inboxTable, earlier);
+    const earlierKey = row === undefined ? earlierEffectKey(key) : undefined;
+    if (earlierKey === undefined) return row;
+    const earlier = await this.handlerState.json(inboxTable, earlierKey);
+    if (earlier === undefined) return undefined;
+    return checkedJson(earlier, inboxRow, `the outcome of '${earlierKey}'`).form === undefined ? earlier : undefined;
   }
 
   private kept(key: string): Promise<void> {

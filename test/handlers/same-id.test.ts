@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
+import type { StateTables } from '../../src/handler-state/handler-state.ts';
 import { postgres, type Runtime } from '../../src/index.ts';
 import { migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
@@ -139,8 +140,13 @@ describe.each(stores)('%s store', (store) => {
     for (let i = 0; i < count; i++) await runtime.ref(Counter, 'a').add(1);
     const ids: string[] = [];
     for await (const { id } of runtime.events()) ids.push(id);
-    await runtime.effects.once(`${ids.join('-')}/sums`, () => 'before');
-    await runtime.effects.once(`mail ${ids.join('-')}/sums`, () => 'mailed');
+    const { stage } = runtime.effects as unknown as { stage: { inbox: { handlerState: StateTables } } };
+    const { handlerState } = stage.inbox;
+    handlerState.stage('inbox', `${ids.join('-')}/sums`, { value: 'before' }); // as 0.1 noted it
+    handlerState.stage('inbox', `mail ${ids.join('-')}/sums`, { value: 'mailed' });
+    await handlerState.durable();
+    // Now noted by a caller whose key looks like it: it says nothing of the event.
+    await runtime.effects.once(`post ${ids.join('-')}/sums`, () => 'posted');
     await runtime.close();
     runtime = await start();
     const told: unknown[] = [];
