@@ -135,6 +135,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     unsettled: 'no transaction from before is open; one for each aggregate type',
   },
   'outbox/unsettled-events.ts': { keys: 'stored; rowsUnderWayLimit, and leftByEarlierRunMost', groups: 'as keys' },
+  'outbox/needed-bytes.ts': { groups: 'those whose readers have passed go; half of admitBytes' },
   'base/paged-iterator.ts': { page: 'the next page; forgotten when the iteration ends' },
   'base/position-queue.ts': { heap: 'reached, aborted, or timed out' },
   'base/secrets.ts': { functions: 'weak', places: 'weak' },

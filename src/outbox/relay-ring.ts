@@ -17,6 +17,7 @@ import { createRing, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
 import { writeIdText, writeNewId } from '../wire/ids.ts';
 import { misfitOf } from './misfit.ts';
+import { NeededBytes } from './needed-bytes.ts';
 import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
 import { UnsettledEvents } from './unsettled-events.ts';
 
@@ -47,6 +48,7 @@ export class RelayRing {
   private lastPosition = 0;
   /** Events in the ring or the log that the store has still to note the positions of. */
   readonly unsettled: UnsettledEvents = new UnsettledEvents();
+  private readonly needed = new NeededBytes();
 
   /** `onFail`: nothing that is appended from now on will be written. */
   constructor(control: ControlBlock, ringBytes: number, onFail: () => void) {
@@ -82,8 +84,10 @@ export class RelayRing {
    * if it is the first and cannot be appended at all.
    */
   tryAppend(events: readonly ClaimedEvent[], from: number): number | Unrelayable {
-    const { producer } = this;
-    if (this.control.flag(Signal.full) !== LogRoom.plenty) return 0; // the log's last room is for what frees it
+    const { producer, control, needed } = this;
+    if (control.flag(Signal.full) !== LogRoom.plenty) return 0; // the log's last room is for what frees it
+    // These events wait in the database as well as here: half of the log is left to those that have no other place.
+    if (needed.from(control.position('floor')) > control.position('admitBytes') / 2) return 0;
     let next = from;
     try {
       for (; next < events.length && producer.end - producer.start < groupBytes; next++) {
@@ -129,7 +133,9 @@ export class RelayRing {
     const now = dateMs();
     const offset = producer.frame(FrameKind.place, 1, now, 0, '', '', placeName, '', JSON.stringify(place));
     writeNewId(producer.frames.bytes, offset + 16, now);
+    const { published } = producer;
     producer.publish(GroupKind.publish, 0, 0, 0, '');
+    this.needed.add(producer.published - published);
     this.lastPlace = place;
   }
 
@@ -165,6 +171,7 @@ export class RelayRing {
     this.groupsInRing--;
     this.lastPosition = ring.firstPosition + ring.frameCount - 1;
     this.unsettled.written(this.lastPosition);
+    this.needed.written(this.lastPosition);
   }
 }
 

@@ -11,7 +11,7 @@ import { failure } from '../../src/adapters/postgres/session/failure.ts';
 import { migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
 import { type ClaimedEvent, nowhere, type OutboxSession, type Place, placeIn } from '../../src/outbox/outbox.ts';
 import { groupBytes, RelayRing } from '../../src/outbox/relay-ring.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
+import { ControlBlockWriter } from '../../src/shared/control-block.ts';
 import { newId } from '../../src/wire/ids.ts';
 import { elsewhere, migratedDatabase } from '../postgres.ts';
 import { PostgresServer } from '../postgres-server.ts';
@@ -220,13 +220,61 @@ test('what is set aside is not read again, holds nothing back, is counted by eve
   await two.close();
 });
 
-test('a group in the log ends with the event that takes it over its size', () => {
-  const ring = new RelayRing(new ControlBlock(), 1 << 22, () => {});
-  const event = (sequence: number): ClaimedEvent => ({
-    ...{ batch: 1, sequence, id: newId(), aggregateType: 'invoice', aggregateId: 'i', version: sequence, type: 'Made' },
+/** Four of them make a group. */
+const claimedEvents = (count: number): ClaimedEvent[] =>
+  Array.from({ length: count }, (_, i) => ({
+    ...{
+      batch: 1,
+      sequence: i + 1,
+      id: newId(),
+      aggregateType: 'invoice',
+      aggregateId: 'i',
+      version: i + 1,
+      type: 'Made',
+    },
     ...{ schemaVersion: 1, occurredAt: 0, data: JSON.stringify('x'.repeat(groupBytes / 4)), metadata: null },
-  });
-  const events = Array.from({ length: 9 }, (_, i) => event(i + 1));
+  }));
+
+test('half of what users may fill of the log is left to them, whatever waits in the outbox', () => {
+  const host = new ControlBlockWriter('host');
+  const flush = new ControlBlockWriter('flush', host.memory);
+  host.publish('admitBytes', 8 * groupBytes);
+  const ring = new RelayRing(host, 1 << 23, () => {});
+  const events = claimedEvents(100);
+  let next = 0;
+  const append = (): number => {
+    let groups = 0;
+    for (; ; groups++) {
+      const count = ring.tryAppend(events, next) as number;
+      if (count === 0) return groups;
+      next += count;
+    }
+  };
+  const { groups } = ring.reading;
+  const write = (count: number): void => {
+    for (let i = 0; i < count; i++) {
+      expect(groups.take(groups.published())).toBe(true);
+      groups.firstPosition = 1 + 5 * written++;
+      ring.reading.onGroup(groups);
+    }
+  };
+  let written = 0;
+  expect(append()).toBe(4); // the fourth takes it over the half
+  expect(append()).toBe(0);
+  write(4);
+  expect(append()).toBe(0); // no reader has passed one
+  flush.publish('floor', 1 + 5 * 2); // two of them
+  expect(append()).toBe(2);
+  write(2);
+  flush.publish('floor', 1 + 5 * 6);
+  expect(append()).toBe(4);
+});
+
+test('a group in the log ends with the event that takes it over its size', () => {
+  const control = new ControlBlockWriter('host');
+  control.publish('admitBytes', 1 << 22);
+  const ring = new RelayRing(control, 1 << 22, () => {});
+  const events = claimedEvents(9);
   expect([ring.tryAppend(events, 0), ring.tryAppend(events, 4), ring.tryAppend(events, 8)]).toEqual([4, 4, 1]);
   expect(ring.place).toEqual({ batch: 1, sequence: 9 });
 });
