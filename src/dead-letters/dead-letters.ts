@@ -82,7 +82,7 @@ export interface LetterHandler {
 /** The handlers that run here. */
 export interface RunningHandlers {
   readonly names: readonly string[];
-  /** By its name of today, or the one that it is kept as. */
+  /** By its name of today, or one that it had. */
   find(name: string): LetterHandler | undefined;
   /** The name that letters have: of one that does not run here, the same. */
   keptAs(name: string): string;

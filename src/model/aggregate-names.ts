@@ -10,8 +10,8 @@ type Named = Pick<AnyAggregate, 'name' | 'renamedFrom'>;
  */
 export const storedTypeOf = ({ name, renamedFrom = [] }: Named): string => renamedFrom[0] ?? name;
 
-/** Every name of the type, today's first. */
-export const namesOf = ({ name, renamedFrom = [] }: Named): string[] => [name, ...renamedFrom];
+/** Every name of the type, today's first. It may have come back to one that it had. */
+export const namesOf = ({ name, renamedFrom = [] }: Named): string[] => [...new Set([name, ...renamedFrom])];
 
 /** Aggregates by today's name. One that a type had before finds it, too. */
 export class AggregatesByName extends Map<string, AnyAggregate> {

@@ -169,7 +169,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
     if (!isEventSpec(spec.events[type])) return fail(`event '${type}' must be made by event() or versions()`);
   }
   const { retired = [], renamedFrom = [], skipped = [] } = spec;
-  checkPast({ name, events: spec.events, retired, renamedFrom, skipped }, fail);
+  checkPast({ events: spec.events, retired, renamedFrom, skipped }, fail);
   for (const type of Object.keys(spec.evolve))
     if (!Object.hasOwn(spec.events, type)) fail(`evolve names '${type}', no event of its`);
   checkCommands(spec.commands, reservedCommandNames, fail);

@@ -17,15 +17,14 @@ type Events = Record<string, EventSpec<any, any>>;
 type Fail = (reason: string) => never;
 
 interface Past {
-  readonly name: string;
   readonly events: Events;
   readonly retired: readonly string[];
   readonly renamedFrom: readonly string[];
   readonly skipped: readonly SkippedEvent[];
 }
 
-export function checkPast({ name, events, retired, renamedFrom, skipped }: Past, fail: Fail): void {
-  checkFormerNames(name, renamedFrom, fail);
+export function checkPast({ events, retired, renamedFrom, skipped }: Past, fail: Fail): void {
+  checkFormerNames(renamedFrom, fail);
   checkEventNames(events, retired, fail);
   checkSkipped(skipped, fail);
 }
@@ -55,13 +54,13 @@ function checkSkipped(skipped: readonly SkippedEvent[], fail: Fail): void {
   }
 }
 
-function checkFormerNames(name: string, former: readonly string[], fail: Fail): void {
+function checkFormerNames(former: readonly string[], fail: Fail): void {
   if (!Array.isArray(former))
     fail('renamedFrom must be a list of the names that the type had before, the oldest first');
-  const names = new Set([name]);
+  const names = new Set<string>();
   for (const one of former) {
     checkName('former aggregate type', one, AGGREGATE_TYPE_BYTES_LIMIT, fail);
-    if (names.has(one)) fail(`renamedFrom names '${tame(one, 40)}' twice, or as a name of today`);
+    if (names.has(one)) fail(`renamedFrom names '${tame(one, 40)}' twice`);
     names.add(one);
   }
 }

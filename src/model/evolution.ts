@@ -295,10 +295,12 @@ export function evolutionOf(definition: AnyAggregate): AggregateEvolution {
 /** How the events of several aggregate types are read; those of a type that is not among them stay as they are stored. */
 export class Evolution {
   private readonly byType: ReadonlyMap<string, AggregateEvolution>;
+  private readonly byStoredType: ReadonlyMap<string, AggregateEvolution>;
   private readonly all: readonly AggregateEvolution[];
 
   constructor(definitions: Iterable<AnyAggregate>) {
     this.all = [...definitions].map(evolutionOf);
+    this.byStoredType = new Map(this.all.map((one) => [one.storedType, one]));
     this.byType = new Map(this.all.flatMap((one) => one.types.map((type) => [type, one])));
   }
 
@@ -313,6 +315,11 @@ export class Evolution {
   /** By any name that the type has or had. */
   of(aggregateType: string): AggregateEvolution | undefined {
     return this.byType.get(aggregateType);
+  }
+
+  /** Of stored events: what is stored by another name of the type is none of its. */
+  ofStored(aggregateType: string): AggregateEvolution | undefined {
+    return this.byStoredType.get(aggregateType);
   }
 
   /** The name by which an aggregate type is stored; one that is not known here is stored as it is. */

@@ -108,7 +108,7 @@ class EvolvedEvent implements StoredEvent {
 
 /** The event as this release reads it; itself, if it is stored so. undefined: its type is retired, or it is skipped on purpose. */
 export function today(stored: StoredEvent, evolution: Evolution): StoredEvent | undefined {
-  const ofType = evolution.of(stored.aggregateType);
+  const ofType = evolution.ofStored(stored.aggregateType);
   if (ofType === undefined) return stored;
   const known = ofType.names.get(stored.type);
   if (known?.kind === 'retired' || ofType.skips(stored.aggregateId, stored.version)) return undefined;

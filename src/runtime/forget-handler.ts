@@ -22,6 +22,7 @@ import {
   rowTable,
 } from '../projections/projection.ts';
 import type { Beginnings } from '../subscriptions/beginnings.ts';
+import { forgetNames } from '../subscriptions/kept-names.ts';
 import { filterTable } from '../subscriptions/widened.ts';
 
 /** What was kept of a handler, and is no more; or would be no more. */
@@ -107,6 +108,7 @@ export async function forget(parts: ForgetParts, name: string, dryRun: boolean):
         for await (const { key } of place.entries(table, { prefix: handledPrefix(one) }))
           place.stage(table, key, undefined);
       }
+      await forgetNames(one, place);
     }
     if (kept.has(place)) place.stage(projectionTable, plainName, undefined);
     await place.durable();

@@ -1,4 +1,5 @@
 // What the host thread reads: the log, the store in the data directory, and a store elsewhere, if there is one.
+import { isError } from '../base/errors.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import type { OutboxAdapter } from '../outbox/outbox.ts';
@@ -10,6 +11,7 @@ import type { DirectoryStage } from './stage-directory.ts';
 import type { FlushStage } from './stage-flush.ts';
 import type { HostStage } from './stage-host.ts';
 import type { LogStage } from './stage-log.ts';
+import { checkStrayTypes } from './stray-types.ts';
 
 export interface ReadersStage {
   readonly logReader: LogSource;
@@ -44,5 +46,9 @@ export async function openReaders(
   });
   shutdown.add('readers', () => shutdown.orAbandoned(reading.close()));
   answers.open(reading);
+  await checkStrayTypes(options.aggregates, (type) => reading.holds(type)).catch((error: unknown) => {
+    if (!isError(error, 'StoreUnavailable')) throw error; // a runtime starts without it
+    options.logger.warn({ err: error }, 'the store could not be asked for aggregates by former names of their types');
+  });
   return { logReader, reading, elsewhere };
 }

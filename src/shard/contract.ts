@@ -12,7 +12,7 @@ import type { LocalDescription } from '../store/local.ts';
 export interface ShardData {
   index: number;
   /** Each aggregate type in the caller's order, with its commands there in theirs: both travel by number. */
-  types: { name: string; module: string; commands: string[] }[];
+  types: { name: string; storedType: string; module: string; commands: string[] }[];
   context: string | undefined;
   moduleRoots: readonly string[] | undefined;
   commandRing: SharedArrayBuffer;

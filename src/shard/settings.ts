@@ -1,6 +1,7 @@
 // What every shard thread is started with: the options that concern it, and where things are. Made in the host thread.
 
 import type { AnyAggregate } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import type { ShardSettings } from './shard-start.ts';
 
 /** What shards take of the runtime's options. */
@@ -30,7 +31,12 @@ export function shardSettings(
     options;
   return {
     ...common,
-    types: options.aggregates.map(({ name, module, commands }) => ({ name, module, commands: Object.keys(commands) })),
+    types: options.aggregates.map((one) => ({
+      name: one.name,
+      storedType: storedTypeOf(one),
+      module: one.module,
+      commands: Object.keys(one.commands),
+    })),
     context,
     moduleRoots,
     ringBytes,

@@ -7,7 +7,7 @@ import { guarded } from '../base/guarded.ts';
 import { isShortage } from '../base/shortage.ts';
 import { confineModules, importUserModule } from '../base/user-module.ts';
 import { toWire, type WireError } from '../base/wire-error.ts';
-import { exportedAggregate } from '../model/aggregate-names.ts';
+import { exportedAggregate, storedTypeOf } from '../model/aggregate-names.ts';
 import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
 import { AdaptiveSpin } from '../shared/ring/adaptive-spin.ts';
 import type { ActorType } from './actor.ts';
@@ -142,7 +142,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
 
 async function importTypes(data: ShardData, report: Report): Promise<ActorType[]> {
   const types: ActorType[] = [];
-  for (const [index, { name, module, commands }] of data.types.entries()) {
+  for (const [index, { name, storedType, module, commands }] of data.types.entries()) {
     report({ type: 'importing', module });
     const exported = await importUserModule(module);
     const found = violation();
@@ -150,6 +150,10 @@ async function importTypes(data: ShardData, report: Report): Promise<ActorType[]
     const definition = exportedAggregate(exported, name);
     if (!definition) {
       throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });
+    }
+    if (storedTypeOf(definition) !== storedType) {
+      const reason = `it is stored as '${storedTypeOf(definition)}' in the shard, and as '${storedType}' where the runtime was made`;
+      throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason });
     }
     // Commands travel by number. The module may have been replaced since the caller imported it.
     const [here, there] = [Object.keys(definition.commands).join(), commands.join()];

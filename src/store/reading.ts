@@ -84,6 +84,12 @@ export class Reading {
     }
   }
 
+  /** Whether the store has aggregates that are stored by this name. @throws StoreUnavailable */
+  async holds(type: string): Promise<boolean> {
+    for await (const _ of (this.remote ?? this.local).heads(type)) return true;
+    return false;
+  }
+
   /** Events that could not be read, and were left out. */
   get unreadable(): number {
     return this.remote?.unreadable ?? 0;

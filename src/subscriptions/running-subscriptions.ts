@@ -47,8 +47,8 @@ export class RunningSubscriptions implements RunningHandlers {
     const { handlerState, feed, starts, care, logger, closing, prepare, runtimeHasFailed } = this.parts;
     const { closed = () => {}, isInternal = false } = options;
     if (closing.aborted) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    const { name, keptAs } = settings;
-    for (const one of [name, keptAs]) this.checkFree(one);
+    const { name, names } = settings;
+    for (const one of names) this.checkFree(one);
     prepare();
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       handlerState: options.handlerState ?? handlerState,
@@ -70,6 +70,8 @@ export class RunningSubscriptions implements RunningHandlers {
           details,
           'a subscription takes more than in its last run, and has skipped that up to its checkpoint: replay it, or reset',
         ),
+      onNothingKept: (details) =>
+        logger.warn(details, 'nothing is kept of a subscription under its former names: it begins; is one misspelt?'),
       onClosed: async () => {
         this.all.delete(name);
         this.internal.delete(name);
@@ -89,7 +91,7 @@ export class RunningSubscriptions implements RunningHandlers {
 
   /** It runs, or is being forgotten. */
   has(name: string): boolean {
-    return this.byEitherName(name) !== undefined || this.forgetting.has(name);
+    return this.byAnyName(name) !== undefined || this.forgetting.has(name);
   }
 
   isForgetting(name: string): boolean {
@@ -107,21 +109,21 @@ export class RunningSubscriptions implements RunningHandlers {
   }
 
   find(name: string): LetterHandler | undefined {
-    return this.byEitherName(name)?.dispatcher.asked;
+    return this.byAnyName(name)?.dispatcher.asked;
   }
 
   keptAs(name: string): string {
-    return this.all.get(name)?.settings.keptAs ?? name;
+    return this.byAnyName(name)?.settings.keptAs ?? name;
   }
 
-  /** By its name of today, or the one that it is kept as. */
-  private byEitherName(name: string): RunningSubscription | undefined {
-    return this.all.get(name) ?? [...this.all.values()].find(({ settings }) => settings.keptAs === name);
+  /** By its name of today, or one that it had. */
+  private byAnyName(name: string): RunningSubscription | undefined {
+    return this.all.get(name) ?? [...this.all.values()].find(({ settings }) => settings.names.includes(name));
   }
 
   /** One that users may steer. @throws UnknownSubscription */
   named(name: string): RunningSubscription {
-    const found = this.internal.has(name) ? undefined : this.byEitherName(name);
+    const found = this.internal.has(name) ? undefined : this.byAnyName(name);
     if (found) return found;
     const known = this.names.filter((one) => !this.internal.has(one));
     throw new TrunklineError('UnknownSubscription', { handler: name, known });

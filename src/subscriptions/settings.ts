@@ -25,6 +25,8 @@ export interface SubscriptionSettings {
   name: string;
   /** The name that its checkpoint, its letters and the keys of its effects have: the first that it ever had. */
   keptAs: string;
+  /** Every name that it has or had. */
+  names: readonly string[];
   /** Every name that a wanted event may have; undefined: all. */
   types: ReadonlySet<string> | undefined;
   /** Which of those are wanted; undefined: all. */
@@ -106,7 +108,7 @@ export function resolveSubscription(
   }
   return {
     name: options.name,
-    keptAs: oldestName(options.name, options.renamedFrom),
+    ...namesOf(options.name, options.renamedFrom),
     ...resolveTypes(options, definitions),
     aggregates: resolveAggregates(options, definitions),
     where: options.where,
@@ -142,15 +144,14 @@ export function resolveSubscription(
   };
 }
 
-function oldestName(name: string, former: readonly string[] | undefined): string {
-  if (former === undefined) return name;
+function namesOf(name: string, former: readonly string[] | undefined): Pick<SubscriptionSettings, 'keptAs' | 'names'> {
+  if (former === undefined) return { keptAs: name, names: [name] };
   if (!Array.isArray(former) || former.length === 0) {
     invalid('renamedFrom', former, 'must be a list of the names that it had before, the oldest first');
   }
   for (const one of former) checkHandlerName(one, 'renamedFrom');
-  if (new Set([name, ...former]).size <= former.length)
-    invalid('renamedFrom', former, 'names one twice, or as of today');
-  return former[0]!;
+  if (new Set(former).size < former.length) invalid('renamedFrom', former, 'names one twice');
+  return { keptAs: former[0]!, names: [...new Set([name, ...former])] };
 }
 
 /** A function, or a module with threads of its own. */

@@ -22,6 +22,8 @@ export interface SubscriptionParts {
   onUnready(error: unknown): void;
   /** Its filter takes more than in an earlier run, which has skipped that. */
   onWidened(details: Record<string, unknown>): void;
+  /** It has had other names, and nothing is kept under any of them; others have kept something. */
+  onNothingKept(details: Record<string, unknown>): void;
   onClosed(): Promise<void> | void;
 }
 

@@ -109,7 +109,7 @@ describe.each(['lmdb', 'postgres'])('kept in %s', (place) => {
     const refused = taking(runtime, names);
     expect(await errorOf(refused.caughtUpTo(1))).toMatchObject({
       code: 'InvalidOptions',
-      details: { option: 'renamedFrom', reason: expect.stringMatching(/'first'.*'fourth'/) },
+      details: { option: 'renamedFrom', reason: expect.stringMatching(/'fourth' has a checkpoint.*'first'/) },
     });
     await refused.close().catch(() => {});
     await runtime.subscriptions.forget('fourth');
@@ -120,6 +120,68 @@ describe.each(['lmdb', 'postgres'])('kept in %s', (place) => {
     await again.reset(runtime.status().written); // from which place it is known by its oldest name
     await again.close();
     expect((await runtime.subscriptions.forget('first', { dryRun: true })).checkpoints).toEqual(['first']);
+  });
+});
+
+describe('names that do not fit what is kept', () => {
+  let dataDir: string;
+  const warned: object[] = [];
+  const none = (): void => {};
+  const logger = { debug: none, info: none, error: none, warn: (one: object) => void warned.push(one) };
+  const open = (): Promise<Runtime> => createRuntime({ logger, dataDir, aggregates: [Cart], shards: 1 });
+
+  beforeAll(async () => {
+    fails = false;
+    dataDir = mkdtempSync(join(tmpdir(), 'trunkline-renamed-'));
+    for (const names of [{ name: 'a' }, { name: 'b', renamedFrom: ['a'] }]) {
+      await using runtime = await open();
+      const handler = taking(runtime, names);
+      await handler.caughtUpTo(await runtime.ref(Cart, names.name).add('shoe'));
+    }
+  });
+  afterAll(() => rmSync(dataDir, { recursive: true, force: true }));
+
+  test.each([
+    [{ name: 'b' }, /'b' is kept as 'a'/],
+    [{ name: 'c', renamedFrom: ['b', 'a'] }, /'a' has a checkpoint of its own.*'b'/],
+    [{ name: 'a', renamedFrom: ['b'] }, /'a' has a checkpoint of its own.*'b'/],
+  ])('%j is refused, and handles nothing', async (names, reason) => {
+    await using runtime = await open();
+    const before = seen.length;
+    const handler = taking(runtime, names);
+    expect(await errorOf(handler.caughtUpTo(runtime.status().written))).toMatchObject({
+      code: 'InvalidOptions',
+      details: { option: 'renamedFrom', reason: expect.stringMatching(reason) },
+    });
+    await handler.close().catch(none);
+    expect(seen.length).toBe(before);
+  });
+
+  test('a list that knows nothing of what is kept is said', async () => {
+    await using runtime = await open();
+    warned.length = 0;
+    await using handler = taking(runtime, { name: 'd', renamedFrom: ['aa'] });
+    await handler.caughtUpTo(runtime.status().written);
+    expect(warned).toEqual([{ handler: 'd', names: ['d', 'aa'] }]);
+  });
+
+  test('it may come back to a name that it had; letters are found by each of them', async () => {
+    await using runtime = await open();
+    await using handler = taking(runtime, { name: 'a', renamedFrom: ['a', 'b'] });
+    const before = seen.length;
+    fails = true;
+    await handler.caughtUpTo(await runtime.ref(Cart, 'z').add('twice'));
+    expect(seen.length).toBe(before + 1);
+    for (const name of ['a', 'b']) expect(await runtime.deadLetters.list({ handler: name })).toHaveLength(1);
+  });
+
+  test('once it is forgotten, its names are free', async () => {
+    await using runtime = await open();
+    await runtime.deadLetters.discard({ handler: 'a' });
+    await runtime.subscriptions.forget('a');
+    await using handler = taking(runtime, { name: 'b' });
+    await handler.caughtUpTo(runtime.status().written);
+    expect(handler.name).toBe('b');
   });
 });
 
@@ -146,7 +208,6 @@ test('it has skipped nothing, by the filter that is kept under its oldest name',
 test.each([
   [[], 'a list'],
   ['old', 'a list'],
-  [['name'], 'as of today'],
   [['old', 'old'], 'twice'],
   [[''], 'empty'],
   [['projection:x'], 'projection'],

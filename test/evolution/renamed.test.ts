@@ -11,8 +11,10 @@ import {
 import { reducerFingerprint } from '../../src/shard/evolve.ts';
 import { given } from '../../src/testing.ts';
 import { all, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { Basket as BasketAgain } from './basket-again.ts';
 import { Basket, Till as TillBefore } from './basket-before.ts';
 import { Cart, Till } from './cart.ts';
+import { Cart as Mistaken } from './cart-mistaken.ts';
 
 const none = (): void => {};
 const folder = scratchFolder();
@@ -178,7 +180,6 @@ describe('names', () => {
 
   test.each([
     [['a', 'a'], 'twice'],
-    [['name'], 'twice, or as a name of today'],
     [[''], 'former aggregate type'],
     [['*'], 'former aggregate type'],
     ['a', 'must be a list'],
@@ -236,11 +237,43 @@ test('a start warns of types that were served here and are no more', async () =>
   for (const [aggregates, expected] of [
     [[Basket, TillBefore], []],
     [[Cart], [{ aggregateTypes: ['till'] }]],
-    [[{ ...Cart, renamedFrom: [] }, Till], [{ aggregateTypes: ['basket'] }]],
+    [[Mistaken, Till], [{ aggregateTypes: ['basket'] }]],
   ] as const) {
     warned.length = 0;
     const runtime = await createRuntime({ logger, dataDir, aggregates, shards: 1 });
     await runtime.close();
     expect(warned).toEqual(expected);
   }
+});
+
+describe('aggregates that are stored by another name of the type', () => {
+  test('are refused at a start, which would not reach them', async () => {
+    const dataDir = scratchFolder();
+    const mistaken = await startRuntime({ dataDir, aggregates: [Mistaken], shards: 1 });
+    await mistaken.ref(Mistaken, 'a').with({ ack: 'stored' }).add('shoe');
+    await mistaken.close();
+    const starting = startRuntime({ dataDir, aggregates: [Cart], shards: 1 });
+    await expect(starting).rejects.toMatchObject({
+      code: 'InvalidOptions',
+      details: { option: 'aggregates.cart.renamedFrom', reason: expect.stringContaining("aggregates of 'cart'") },
+    });
+    const runtime = await startRuntime({ dataDir, aggregates: [Mistaken], shards: 1 });
+    expect(await runtime.state(Mistaken, 'a')).toMatchObject({ version: 1 });
+  });
+
+  test('a definition that the shard finds otherwise is refused', async () => {
+    const starting = startRuntime({ aggregates: [{ ...Cart, renamedFrom: [] }], shards: 1 });
+    await expect(starting).rejects.toMatchObject({ code: 'ModuleMismatch', details: { aggregateType: 'cart' } });
+  });
+
+  test('a type may come back to a name that it had', async () => {
+    const dataDir = scratchFolder();
+    for (const [i, type] of [Basket as unknown as typeof Cart, Cart, BasketAgain].entries()) {
+      const runtime = await startRuntime({ dataDir, aggregates: [type], shards: 1 });
+      const { version, events } = await runtime.ref(type, 'a').add('shoe');
+      expect(version).toBe(i + 1);
+      expect(events.map(({ aggregateType }) => aggregateType)).toEqual([type.name]);
+      await runtime.close();
+    }
+  });
 });

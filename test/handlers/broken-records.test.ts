@@ -272,6 +272,7 @@ const rawReaders: Readonly<Record<string, string>> = {
   'src/runtime/offline-handlers.ts': 'looks at keys alone',
   'src/projections/local-projection.ts': 'removes rows by their keys',
   'src/subscriptions/attempt-runner.ts': 'whether the store answers at all',
+  'src/subscriptions/kept-start.ts': 'whether there is any',
 };
 
 test('whoever reads a list of records passes over the broken ones', () => {
