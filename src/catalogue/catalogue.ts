@@ -69,18 +69,19 @@ export interface CatalogueOptions {
 export function makeCatalogue(aggregates: readonly AnyAggregate[], options: CatalogueOptions): Catalogue {
   const { service, release, topicOf, dialects, readers } = options;
   const commands = new Map(aggregates.map((one) => [one.name as string, Object.keys(one.commands).sort(compareNames)]));
-  const described = describeAggregates(aggregates, dialects).map(({ name, formerNames, events, retired }) => {
-    const storedName = formerNames[0] ?? name;
-    const topics = (types: readonly string[]): string[] | undefined =>
-      topicOf && [...new Set(types.map((type) => topicOf(storedName, type)))];
-    const readersOf = (types: readonly string[]): string[] | undefined =>
-      readers?.filter((one) => one.wants([name, ...formerNames], types)).map(({ title }) => title);
-    return {
-      ...{ name, storedName, formerNames, retired },
-      commands: commands.get(name) ?? [],
-      events: events.map((event) => eventOf(event, topics, readersOf)),
-    };
-  });
+  const described = describeAggregates(aggregates, dialects).map(
+    ({ name, storedName, formerNames, events, retired }) => {
+      const topics = (types: readonly string[]): string[] | undefined =>
+        topicOf && [...new Set(types.map((type) => topicOf(storedName, type)))];
+      const readersOf = (types: readonly string[]): string[] | undefined =>
+        readers?.filter((one) => one.wants([name, ...formerNames], types)).map(({ title }) => title);
+      return {
+        ...{ name, storedName, formerNames, retired },
+        commands: commands.get(name) ?? [],
+        events: events.map((event) => eventOf(event, topics, readersOf)),
+      };
+    },
+  );
   return { service, release, aggregates: described };
 }
 

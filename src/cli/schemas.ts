@@ -6,12 +6,13 @@ import { TrunklineError } from '../base/errors.ts';
 import { refused } from '../base/foreign-file.ts';
 import { tame } from '../base/tame.ts';
 import { checkSchemas, withoutSchema } from '../schemas/check.ts';
-import { describeAggregates } from '../schemas/describe.ts';
+import { type DescribedAggregate, describeAggregates } from '../schemas/describe.ts';
 import { type Finding, findingLine } from '../schemas/finding.ts';
 import { loadAggregates } from '../schemas/load.ts';
 import { type Lock, lockText, readLock, writeLock } from '../schemas/lock-file.ts';
 import { type Mode, modes } from '../schemas/modes.ts';
 import { reconcile } from '../schemas/reconcile.ts';
+import { everyName } from '../schemas/taken-over.ts';
 import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
 
 interface Options extends OutputOptions {
@@ -31,11 +32,11 @@ export function addSchemas(program: Command): void {
       const { file, force = [] } = options;
       const described = describeAggregates(await loadAggregates(options.aggregates));
       const before = readLock(file);
-      checkForced(force, before ?? new Map());
+      checkForced(force, described, before ?? new Map());
       const { broken, added, lock } = reconcile(described, before ?? new Map(), new Set(force));
       const isWritten = broken.length === 0 && (before === undefined || lockText(before) !== lockText(lock));
       if (isWritten) writeLock(file, lock);
-      const notes = withoutSchema(lock);
+      const notes = withoutSchema(described, lock);
       output(options, { file, written: isWritten, added, refused: broken, notes }, () => [
         ...notes.map((one) => `note: ${findingLine(one)}`),
         ...(broken.length > 0 ? broken : added).map(findingLine),
@@ -69,10 +70,13 @@ export function addSchemas(program: Command): void {
 }
 
 /** A misspelt name would force nothing, in silence. @throws InvalidOptions */
-function checkForced(force: readonly string[], lock: Lock): void {
-  const known = new Set(
-    [...lock].flatMap(([name, events]) => [name, ...[...events.keys()].map((type) => `${name}.${type}`)]),
-  );
+function checkForced(force: readonly string[], described: readonly DescribedAggregate[], lock: Lock): void {
+  const known = new Set<string>();
+  for (const [stored, events] of lock) {
+    const aggregate = described.map(everyName).find((names) => names.includes(stored)) ?? [stored];
+    for (const name of aggregate)
+      for (const end of ['', ...[...events.keys()].map((type) => `.${type}`)]) known.add(name + end);
+  }
   const unknown = force.find((name) => !known.has(name));
   if (unknown === undefined) return;
   const reason = `'${tame(unknown, 80)}' is nothing in the lock file: name an event as aggregate.Event, or an aggregate`;

@@ -8,6 +8,7 @@ import type { Lock } from './lock-file.ts';
 import { breaksOfMode, type Mode } from './modes.ts';
 import { openObjects } from './open-objects.ts';
 import { reconcile } from './reconcile.ts';
+import { namesOfToday } from './taken-over.ts';
 import { checkUpcasting } from './upcasting.ts';
 
 export interface Checked {
@@ -22,14 +23,14 @@ export function checkSchemas(aggregates: readonly AnyAggregate[], before: Lock, 
   const unaccepted = added.map((one) => ({ ...one, reason: `${one.reason}: run trunkline schemas accept` }));
   return {
     errors: [...broken, ...unaccepted, ...upcasting.errors, ...brokenModes(described, lock, mode)],
-    notes: [...upcasting.notes, ...withoutSchema(lock), ...openEvents(described)],
+    notes: [...upcasting.notes, ...withoutSchema(described, lock), ...openEvents(described)],
   };
 }
 
 function brokenModes(described: readonly DescribedAggregate[], lock: Lock, mode: Mode): Finding[] {
-  return described.flatMap(({ name: aggregate, events }) =>
+  return described.flatMap(({ name: aggregate, storedName, events }) =>
     events.flatMap((event) => {
-      const locked = lock.get(aggregate)!.get(event.type)!;
+      const locked = lock.get(storedName)!.get(event.type)!;
       const at = { rule: 'mode', aggregate, event: event.type } as const;
       return breaksOfMode(mode, event, locked).map((one) => ({ ...at, ...one }));
     }),
@@ -37,13 +38,22 @@ function brokenModes(described: readonly DescribedAggregate[], lock: Lock, mode:
 }
 
 /** What nothing here can say anything of. `lock`: with all that the code has. */
-export function withoutSchema(lock: Lock): Finding[] {
-  return [...lock].flatMap(([aggregate, events]) =>
+export function withoutSchema(described: readonly DescribedAggregate[], lock: Lock): Finding[] {
+  const names = namesOfToday(described);
+  return [...lock].flatMap(([stored, events]) =>
     [...events].flatMap(([event, { past, versions }]) =>
       [...versions].flatMap(([version, locked]): Finding[] =>
         'schema' in locked || locked.isRetired || past === 'retired'
           ? []
-          : [{ rule: 'no schema', aggregate, event, version, reason: `not checked: ${locked.reason}` }],
+          : [
+              {
+                rule: 'no schema',
+                aggregate: names.get(stored) ?? stored,
+                event,
+                version,
+                reason: `not checked: ${locked.reason}`,
+              },
+            ],
       ),
     ),
   );

@@ -2,11 +2,14 @@
 // called or made from before. For commands that compare, publish or show it; nothing here runs an upcaster.
 
 import type { AnyAggregate } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import type { EventPast, EventSpec } from '../model/event-spec.ts';
 import { type Dialect, jsonSchemaOf, type PayloadSchema } from '../model/json-schema.ts';
 
 export interface DescribedAggregate {
   readonly name: string;
+  /** The name that its events are stored by; the key in the lock file. */
+  readonly storedName: string;
   /** Names that the type had before, the oldest first: that one is stored. */
   readonly formerNames: readonly string[];
   /** By name. */
@@ -56,6 +59,7 @@ export function describeAggregates(
   return aggregates
     .map(({ name, renamedFrom = [], events, retired }) => ({
       name: name as string,
+      storedName: storedTypeOf({ name, renamedFrom }),
       formerNames: [...renamedFrom],
       events: Object.entries(events as Record<string, EventSpec<unknown>>)
         .map(([type, spec]) => describeEvent(type, spec, given))

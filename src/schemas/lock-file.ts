@@ -23,7 +23,7 @@ export interface LockedEvent {
   readonly versions: ReadonlyMap<number, LockedVersion>;
 }
 
-/** By aggregate, by the name that events are stored by. */
+/** By aggregate, by the name that its events are stored by: it stays when the type is renamed. Then by event type. */
 export type Lock = ReadonlyMap<string, ReadonlyMap<string, LockedEvent>>;
 
 const LOCK_FORMAT = 1;

@@ -6,6 +6,7 @@ import { canonical } from './document.ts';
 import type { Finding } from './finding.ts';
 import type { Lock, LockedEvent, LockedPayload, LockedVersion, Past } from './lock-file.ts';
 import { breaksBetween } from './subset.ts';
+import { everyName, takenOver } from './taken-over.ts';
 
 export interface Reconciled {
   /** What was published and is not so any more. */
@@ -27,7 +28,10 @@ interface Meaning {
 
 type Tell = (finding: Omit<Finding, 'aggregate' | 'event'>) => void;
 
-/** `forced`: aggregates, and event types as `aggregate.Event`, whose published schemas may change or go. */
+/**
+ * `forced`: aggregates, and event types as `aggregate.Event`, whose published schemas may change or go; by any name that the
+ * aggregate type has had.
+ */
 export function reconcile(
   described: readonly DescribedAggregate[],
   lock: Lock,
@@ -35,24 +39,35 @@ export function reconcile(
 ): Reconciled {
   const broken: Finding[] = [];
   const added: Finding[] = [];
+  const taken = new Set<string>();
   const next = new Map<string, ReadonlyMap<string, LockedEvent>>();
   for (const aggregate of described) {
-    const before = lock.get(aggregate.name) ?? new Map<string, LockedEvent>();
+    const { events: before, from, twice } = takenOver(aggregate, lock);
+    const isForcedIn = (event: string): boolean =>
+      everyName(aggregate).some((name) => forced.has(`${name}.${event}`) || forced.has(name));
+    for (const name of from) {
+      taken.add(name);
+      const reason = `is renamed now: what stands under '${name}' goes to '${aggregate.storedName}', the name that is stored`;
+      added.push({ rule: 'not accepted', aggregate: aggregate.name, reason });
+    }
+    for (const { event, version, name } of twice.filter((one) => !isForcedIn(one.event))) {
+      const reason = `was accepted with another schema under '${name}'`;
+      broken.push({ rule: 'changed', aggregate: aggregate.name, event, version, reason });
+    }
     const events = new Map<string, LockedEvent>();
     const meanings = meaningsOf(aggregate);
     for (const name of new Set([...before.keys(), ...meanings.keys()])) {
       const at = { aggregate: aggregate.name, event: name };
-      const isForced = forced.has(`${aggregate.name}.${name}`) || forced.has(aggregate.name);
-      const event = eventOf(before.get(name), meanings.get(name), isForced, {
+      const event = eventOf(before.get(name), meanings.get(name), isForcedIn(name), {
         broken: (finding) => broken.push({ ...at, ...finding }),
         added: (finding) => added.push({ ...at, ...finding }),
       });
       if (event !== undefined) events.set(name, event);
     }
-    next.set(aggregate.name, events);
+    next.set(aggregate.storedName, events);
   }
   for (const [name, events] of lock) {
-    if (next.has(name) || forced.has(name)) continue;
+    if (next.has(name) || taken.has(name) || forced.has(name)) continue;
     broken.push({ rule: 'gone', aggregate: name, reason: 'the aggregate is gone from the code' });
     next.set(name, events);
   }

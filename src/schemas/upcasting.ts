@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { isError } from '../base/errors.ts';
 import { tame } from '../base/tame.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
+import { storedTypeOf } from '../model/aggregate-names.ts';
 import { type AggregateEvolution, type EventPlace, evolutionOf, type StoredName } from '../model/evolution.ts';
 import type { Finding } from './finding.ts';
 import type { Lock } from './lock-file.ts';
@@ -25,7 +26,7 @@ export function checkUpcasting(aggregates: readonly AnyAggregate[], lock: Lock):
   const notes: Finding[] = [];
   for (const definition of aggregates) {
     const evolution = evolutionOf(definition);
-    for (const [event, { versions }] of lock.get(definition.name) ?? []) {
+    for (const [event, { versions }] of lock.get(storedTypeOf(definition)) ?? []) {
       const known = evolution.names.get(event);
       for (const [version, locked] of versions) {
         if (locked.isRetired || !('schema' in locked) || !runsFunctions(known, version)) continue;

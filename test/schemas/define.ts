@@ -7,10 +7,18 @@ import type { Lock } from '../../src/schemas/lock-file.ts';
 import type { Mode } from '../../src/schemas/modes.ts';
 import { reconcile } from '../../src/schemas/reconcile.ts';
 
-export function customer(events: Record<string, EventSpec<any, any>>, retired: string[] = []): AnyAggregate[] {
+export const customer = (events: Record<string, EventSpec<any, any>>, retired: string[] = []): AnyAggregate[] =>
+  named(['customer'], events, retired);
+
+/** `names`: today's, then those that the type had, the oldest first. */
+export function named(
+  [name, ...renamedFrom]: [string, ...string[]],
+  events: Record<string, EventSpec<any, any>>,
+  retired: string[] = [],
+): AnyAggregate[] {
   const evolve = Object.fromEntries(Object.keys(events).map((type) => [type, (state: unknown) => state]));
   const spec = { module: import.meta.url, state: () => 0, events, evolve: evolve as any, commands: {}, retired };
-  return [defineAggregate('customer', spec)];
+  return [defineAggregate(name, { ...spec, ...(renamedFrom.length > 0 && { renamedFrom }) })];
 }
 
 /** What `accept` writes, and what it says. */

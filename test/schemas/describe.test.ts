@@ -51,6 +51,7 @@ test('versions, names and splits are told, sorted, and survive JSON', () => {
   const plain = { schemaVersion: 1, payload: { dialect, schema: body({ all: string }) }, hasDown: false };
   expect(described).toEqual({
     name: 'customer',
+    storedName: 'client',
     formerNames: ['client'],
     retired: ['Greeted', 'Zeal'],
     events: [
