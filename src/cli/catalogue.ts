@@ -17,6 +17,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import { declaredEvents } from '../model/catalogue.ts';
 import { loadAggregates } from '../schemas/load.ts';
 import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { fromModule } from './user-code.ts';
 
 interface Options extends OutputOptions {
   aggregates: string;
@@ -35,7 +36,7 @@ interface Options extends OutputOptions {
 export function addCatalogue(program: Command): void {
   withJson(program.command('catalogue'))
     .description('write a catalogue of all events: names, versions, schemas, examples, topics, commands')
-    .requiredOption('--aggregates <module>', 'exports the aggregates; a file of TypeScript is taken as it is')
+    .requiredOption('--aggregates <module>', 'exports the aggregates, and does nothing else when it is loaded')
     .addOption(
       new Option('--format <format>', 'what to make')
         .choices(['json-schema', 'asyncapi', 'markdown', 'html'])
@@ -58,7 +59,7 @@ export function addCatalogue(program: Command): void {
         command.error('error: --handlers is for markdown and html; the other formats have no place for them');
       }
       const { out, check = false } = options;
-      const aggregates = await loadAggregates(options.aggregates);
+      const aggregates = await fromModule(options.aggregates, loadAggregates);
       const catalogue = makeCatalogue(aggregates, await catalogueOptions(options, aggregates));
       const differences = options.format === 'markdown' ? folderOf(options, catalogue) : fileOf(options, catalogue);
       output(options, { out, written: !check, differences }, () => [
@@ -74,7 +75,7 @@ export function addCatalogue(program: Command): void {
 async function catalogueOptions(options: Options, aggregates: readonly AnyAggregate[]): Promise<CatalogueOptions> {
   const { service, release, topicPrefix: prefix, topicTemplate: template } = options;
   const dialects = options.format === 'asyncapi' ? asyncapiDialects : undefined;
-  const readers = options.handlers === undefined ? undefined : await loadReaders(options.handlers);
+  const readers = options.handlers === undefined ? undefined : await fromModule(options.handlers, loadReaders);
   const known = { service, release, dialects, readers };
   if (prefix === undefined && template === undefined) return known;
   const settings = resolveTopics({ prefix, template });

@@ -3,11 +3,16 @@
 // never in a stack trace.
 import { printError } from '../terminal/print.ts';
 
-try {
-  await import('../base/node-version.ts');
-  const { runProgram } = await import('./program.ts');
-  process.exitCode = await runProgram(process.argv);
-} catch (error) {
-  printError(`trunkline: ${(error as Error).message}`);
-  process.exitCode = 1;
+// No `await` of the module: where it never settled, Node would say so of this file, and not of the one that the user named.
+void run();
+
+async function run(): Promise<void> {
+  try {
+    await import('../base/node-version.ts');
+    const { runProcess } = await import('./process.ts');
+    await runProcess(process.argv);
+  } catch (error) {
+    printError(`trunkline: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
 }

@@ -6,7 +6,7 @@ import { readFileSync } from '../base/disk.ts';
 import { isError } from '../base/errors.ts';
 import { checkedJson, object, text } from '../base/json.ts';
 import { Found } from '../terminal/output.ts';
-import { parserError, printError } from '../terminal/print.ts';
+import { parserError, print, printError } from '../terminal/print.ts';
 import { refuseEmptyWords } from '../terminal/words.ts';
 import { addCatalogue } from './catalogue.ts';
 import { addDeadLetters } from './dead-letters.ts';
@@ -28,7 +28,7 @@ export function makeProgram(): Command {
   const program: Command = new Command('trunkline')
     .description('Inspect and maintain the logs and stores of Trunkline.')
     .version(manifest.version)
-    .configureOutput({ outputError: (text, write) => write(parserError(text)) })
+    .configureOutput({ writeOut: print, outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')
     .exitOverride();
   const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay, addRehearse, addSchemas, addCatalogue];
@@ -53,8 +53,9 @@ function tell(error: unknown): void {
   if (process.env.TRUNKLINE_DEBUG && error instanceof Error) printError(...String(error.stack).split('\n'));
 }
 
-/** 2: words that are not understood; 1: everything else that goes wrong. */
+/** 2: words that are not understood; 1: everything else that goes wrong; 128 and its number: a signal has ended it early. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof Found) return error.exitCode;
   return isError(error, 'InvalidOptions') && error.details.option.startsWith('--') ? 2 : 1;
 }

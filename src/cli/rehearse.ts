@@ -1,5 +1,7 @@
 // `trunkline rehearse --old … --new …`: what two releases make of the same stored history, before the switch. Exit code 1: they
-// differ, or cannot be compared on an aggregate since the store lacks events of it. Differences go to standard output, progress to stderr: as a line that changes on a terminal, now and then elsewhere.
+// differ, or cannot be compared on an aggregate since the store lacks events of it. Differences go to standard output, progress
+// to stderr: as a line that changes on a terminal, now and then elsewhere.
+import { constants } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from '../rehearsal/contract.ts';
 import { rehearse } from '../rehearsal/rehearse.ts';
@@ -10,6 +12,7 @@ import { Found, type OutputOptions, output, withJson } from '../terminal/output.
 import { endProgress, printProgress } from '../terminal/print.ts';
 import { dataDirOption, positiveInteger, share, time } from '../terminal/words.ts';
 import { namedStore, requiredStore, storeOptions, withStore } from './stores.ts';
+import { fromModule } from './user-code.ts';
 
 interface Options extends OutputOptions {
   old: string;
@@ -54,13 +57,13 @@ export function addRehearse(program: Command): void {
         command.error(`error: give --data-dir, or ${storeOptions}`);
       }
       const progress = progressShower();
-      const interrupted = new AbortController();
-      const interrupt = (): void => interrupted.abort();
-      process.once('SIGINT', interrupt);
+      const store = await storeOf(options); // before code of the user's runs
+      const old = await fromModule(options.old, loadAggregates);
+      const now = await fromModule(options.new, loadAggregates);
+      const interrupted = interruption(); // while a module is loaded, a signal ends the process as ever
       try {
-        const store = await storeOf(options); // before code of the user's runs
         const result = await rehearse({
-          ...{ old: await loadAggregates(options.old), new: await loadAggregates(options.new) },
+          ...{ old, new: now },
           ...{ dataDir, store, aggregateType: aggregate, aggregateId: id, sample, ignore, limit, from },
           since: since === undefined ? undefined : new Date(since),
           until: until === undefined ? undefined : new Date(until),
@@ -71,10 +74,28 @@ export function addRehearse(program: Command): void {
         output(options, result, () => lines(result));
         const isUnproven = result.incomplete > 0 && !options.allowIncomplete;
         if (result.different > 0 || isUnproven) throw new Found();
+        if (result.next !== undefined) throw new Found(interrupted.exitCode()); // the rest may differ
       } finally {
-        process.off('SIGINT', interrupt);
+        interrupted.end();
       }
     });
+}
+
+/** The first signal ends a rehearsal with what it has found; a second one ends the process. */
+function interruption(): { signal: AbortSignal; exitCode(): number; end(): void } {
+  const controller = new AbortController();
+  let exitCode = 1;
+  const interrupt = (signal: NodeJS.Signals): void => {
+    exitCode = 128 + constants.signals[signal];
+    end();
+    controller.abort();
+  };
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  const end = (): void => {
+    for (const name of names) process.off(name, interrupt);
+  };
+  for (const name of names) process.on(name, interrupt);
+  return { signal: controller.signal, exitCode: () => exitCode, end };
 }
 
 /** The directory says whether its events are in a store: one that a variable of the shell names does not decide it. */

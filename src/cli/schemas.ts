@@ -14,6 +14,7 @@ import { type Mode, modes } from '../schemas/modes.ts';
 import { reconcile } from '../schemas/reconcile.ts';
 import { everyName } from '../schemas/taken-over.ts';
 import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { fromModule } from './user-code.ts';
 
 interface Options extends OutputOptions {
   aggregates: string;
@@ -30,7 +31,7 @@ export function addSchemas(program: Command): void {
     .option('--force <name...>', 'events (customer.Moved) or aggregates whose published schemas may change or go')
     .action(async (options: Options & { force?: string[] }) => {
       const { file, force = [] } = options;
-      const described = describeAggregates(await loadAggregates(options.aggregates));
+      const described = describeAggregates(await fromModule(options.aggregates, loadAggregates));
       const before = readLock(file);
       checkForced(force, described, before ?? new Map());
       const { broken, added, lock } = reconcile(described, before ?? new Map(), new Set(force));
@@ -56,7 +57,7 @@ export function addSchemas(program: Command): void {
     )
     .action(async (options: Options & { mode: Mode }) => {
       const { file, mode } = options;
-      const aggregates = await loadAggregates(options.aggregates);
+      const aggregates = await fromModule(options.aggregates, loadAggregates);
       const lock = readLock(file);
       if (lock === undefined) throw refused(file, 'is not there: run trunkline schemas accept');
       const { errors, notes } = checkSchemas(aggregates, lock, mode);
@@ -85,7 +86,7 @@ function checkForced(force: readonly string[], described: readonly DescribedAggr
 
 const withFiles = (command: Command): Command =>
   withJson(command)
-    .requiredOption('--aggregates <module>', 'exports the aggregates; a file of TypeScript is taken as it is')
+    .requiredOption('--aggregates <module>', 'exports the aggregates, and does nothing else when it is loaded')
     .option('--file <lock>', 'the lock file, which you commit', 'events.lock.json');
 
 const counted = ({ length }: readonly Finding[]): string => `${length} ${length === 1 ? 'error' : 'errors'}`;

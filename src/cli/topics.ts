@@ -10,6 +10,7 @@ import { declaredEvents } from '../model/catalogue.ts';
 import type { RuntimeOptions } from '../runtime/options.ts';
 import { type OutputOptions, output, withJson } from '../terminal/output.ts';
 import { warnOfOpen } from '../terminal/print.ts';
+import { fromModule } from './user-code.ts';
 
 interface Given extends OutputOptions {
   config: string;
@@ -52,7 +53,9 @@ function line({ topic, what, wanted, found, obstacle }: PlannedChange): string {
 async function optionsOf({ config }: Given): Promise<Required<Pick<RuntimeOptions, 'stream' | 'aggregates'>>> {
   // A path may be relative here: to where the command runs.
   const url = URL.canParse(config) ? config : pathToFileURL(config).href; // what is no file's is refused by the gate
-  const { default: options } = (await importUserModule(url)) as { default?: Partial<RuntimeOptions> };
+  const { default: options } = (await fromModule(config, () => importUserModule(url))) as {
+    default?: Partial<RuntimeOptions>;
+  };
   const { stream, aggregates } = options ?? {};
   if (stream && aggregates) {
     for (const { host } of openHostsOf(stream.options)) warnOfOpen(host);

@@ -15,5 +15,12 @@ export function output({ json }: OutputOptions, value: unknown, lines: () => rea
   else printLines(lines());
 }
 
-/** What a command has found, and printed, ends it with exit code 1: no error, and nothing more to say. */
-export class Found extends Error {}
+/** What a command has found, and printed, ends it with this exit code: no error, and nothing more to say. */
+export class Found extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode = 1) {
+    super();
+    this.exitCode = exitCode;
+  }
+}

@@ -2,12 +2,36 @@
 // error texts come from clients and servers.
 import { printable, printableJson } from '../base/printable.ts';
 
+/** How standard output is written to where code of the user's may write, too; undefined: as any. */
+let own: typeof process.stdout.write | undefined;
+
+/** From now on what others write to standard output goes to stderr: a value there is read by programs, and stays one value. */
+export function divertOthers(): void {
+  if (own !== undefined) return;
+  own = process.stdout.write.bind(process.stdout);
+  process.stdout.write = ((...given: Parameters<typeof process.stderr.write>) =>
+    process.stderr.write(...given)) as typeof process.stdout.write;
+}
+
+/** All that was printed has been handed over, as far as somebody reads it. */
+export async function flushed(): Promise<void> {
+  const write = own ?? process.stdout.write.bind(process.stdout);
+  await new Promise<void>((done) => write('', () => done()));
+  await new Promise<void>((done) => process.stderr.write('', () => done()));
+}
+
+/** Text of the command's own, as it is. */
+export function print(text: string): void {
+  if (own === undefined) process.stdout.write(text);
+  else own(text);
+}
+
 export function printLines(lines: readonly string[]): void {
-  process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(''));
+  print(lines.map((line) => `${printable(line)}\n`).join(''));
 }
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${printableJson(JSON.stringify(value, null, 2))}\n`);
+  print(`${printableJson(JSON.stringify(value, null, 2))}\n`);
 }
 
 export function printError(...lines: readonly string[]): void {

@@ -116,14 +116,17 @@ test('a service that runs meanwhile is not disturbed', { timeout: 60_000 }, asyn
   expect(run(here(old)).stdout).toMatch(/^7 events of 4 aggregates, 0 differ/);
 });
 
-test('an interrupt ends it with what was found', { timeout: 60_000 }, async () => {
-  const interrupting = join(folder, 'interrupting.ts');
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+])('%s ends it with what was found, and is no success', { timeout: 60_000 }, async (signal, exitCode) => {
+  const interrupting = join(folder, `${signal}.ts`);
   // Its first reducer sends the signal, as a terminal does, and waits until the process has it to handle.
   const text = `
     import { Order } from ${JSON.stringify(old)};
     const { name, ...rest } = Order;
     const LineAdded = (...all) => {
-      process.kill(process.pid, 'SIGINT');
+      process.kill(process.pid, '${signal}');
       const end = performance.now() + 100; // longer than a turn
       while (performance.now() < end);
       return Order.evolve.LineAdded(...all);
@@ -133,7 +136,7 @@ test('an interrupt ends it with what was found', { timeout: 60_000 }, async () =
   const program = ['--conditions=trunkline-source', main, 'rehearse', ...here(interrupting)];
   const child = spawn(process.execPath, program, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [stdout, [status]] = await Promise.all([streamText(child.stdout), once(child, 'exit')]);
-  expect(status).toBe(0);
+  expect(status).toBe(exitCode);
   expect(stdout).toMatch(/\nended early; go on by --from order\/o-[23]/);
 });
 
