@@ -159,12 +159,13 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'adapters/postgres/flush/flush-transaction.ts': { stale: 'told after the commit; one batch' },
   'adapters/kafka/integrations.ts': { byType: 'one for each declaration' },
-  'adapters/kafka/plan.ts': {
+  'adapters/kafka/packer.ts': {
     full: 'goes with the batch',
     current: 'as full',
     places: 'as full',
     byKey: 'as full',
   },
+  'adapters/kafka/topic-claims.ts': { claims: 'one for each declared topic' },
   'adapters/kafka/decisions.ts': { undecided: 'goes with the read' },
   'adapters/kafka/sink.ts': { setAside: 'one transaction; told and let go at its end' },
   'adapters/kafka/schemas.ts': { ids: 'one for each event type', idsOfVersions: 'one for each version' },

@@ -35,7 +35,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/wire/payload.ts value[key]': 'behind isOwn',
   'src/testing/given.ts aggregate.commands[name]': 'name is one of its own keys',
   'src/adapters/kafka/settings.ts sasl[field]': 'two fixed names',
-  'src/adapters/kafka/plan.ts headers[name]': 'name is one of its own keys',
+  'src/adapters/kafka/packer.ts headers[name]': 'name is one of its own keys',
   'src/adapters/kafka/registry.ts promises[level]': 'level is one of its own keys',
   'src/adapters/kafka/schemas.ts envelopes[format]': 'a format of four, checked',
   'src/adapters/postgres/session/postgres.ts options[name]': 'eight fixed names',

@@ -4,7 +4,7 @@
 import { printError } from '../terminal/print.ts';
 
 // No `await` of the module: where it never settled, Node would say so of this file, and not of the one that the user named.
-void run();
+run().catch(() => {}); // it catches what there is itself
 
 async function run(): Promise<void> {
   try {

@@ -1,5 +1,5 @@
 // How the command line's process ends: with the exit code of its command, and with nothing else's. A module that leaves
-// something open does not keep it; one that ends it (`process.exit(0)`), or awaits for ever, makes no success of it.
+// something open does not keep it; one that ends it (`process.exit(0)`), or awaits without end, makes no success of it.
 
 import { divertOthers, flushed, printError } from '../terminal/print.ts';
 import { runProgram } from './program.ts';

@@ -9,11 +9,11 @@ let own: typeof process.stdout.write | undefined;
 export function divertOthers(): void {
   if (own !== undefined) return;
   own = process.stdout.write.bind(process.stdout);
-  process.stdout.write = ((...given: Parameters<typeof process.stderr.write>) =>
-    process.stderr.write(...given)) as typeof process.stdout.write;
+  const write = (...given: Parameters<typeof process.stderr.write>): boolean => process.stderr.write(...given);
+  Object.assign(process.stdout, { write });
 }
 
-/** All that was printed has been handed over, as far as somebody reads it. */
+/** All that was printed has been handed over, as far as the reader takes it. */
 export async function flushed(): Promise<void> {
   const write = own ?? process.stdout.write.bind(process.stdout);
   await new Promise<void>((done) => write('', () => done()));

@@ -1,6 +1,6 @@
 // What clients have put into ids, names and error texts does nothing to the terminal of who looks at it: for every command,
 // with such text in its words and in what it reads.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
@@ -165,6 +165,39 @@ test('a schema, logs, partitions and folders named so', async () => {
     await read('outbox release', hostile, ...to, ...json);
   }
   expect(await read('partitions drop', '--before', '2021-01', '--archive', folder, ...to)).toContain('dropped');
+});
+
+test('modules whose aggregates and events are named so', async () => {
+  const dataDir = scratchFolder();
+  const folder = join(dataDir, '..', 'modules');
+  mkdirSync(folder, { recursive: true });
+  const index = new URL('../../src/index.ts', import.meta.url).href;
+  const order = 'order \u2066\u202egni';
+  const text = (total: number): string => `
+    import { defineAggregate, event } from ${JSON.stringify(index)};
+    export const Order = defineAggregate(${JSON.stringify(order)}, {
+      module: import.meta.url,
+      state: () => ({ total: 0 }),
+      events: { [${JSON.stringify(`Paid ${handler}`)}]: event() },
+      evolve: { [${JSON.stringify(`Paid ${handler}`)}]: () => ({ total: ${total} }) },
+      commands: { pay: (order) => order.raise(${JSON.stringify(`Paid ${handler}`)}, { text: ${JSON.stringify(hostile)} }) },
+    });`;
+  const [old, now] = [1, 2].map((total) => {
+    const file = join(folder, `release-${total}.ts`);
+    writeFileSync(file, text(total));
+    return file;
+  }) as [string, string];
+  const { Order } = await import(old);
+  const runtime = await startRuntime({ dataDir, aggregates: [Order] });
+  await (runtime.ref(Order, hostile) as any).with({ ack: 'stored' }).pay();
+  for (const json of [[], ['--json']]) {
+    const compared = await read('rehearse', '--old', old, '--new', now, '--data-dir', dataDir, ...json);
+    expect(compared).toContain('innocent');
+    const lock = ['--aggregates', old, '--file', join(folder, `lock${json.length}.json`)];
+    expect(await read('schemas accept', ...lock, ...json)).toContain('egni');
+    expect(await read('schemas check', ...lock, ...json)).toContain('egni');
+  }
+  await read('catalogue', '--aggregates', old, '--format', 'markdown', '--out', join(folder, 'catalogue'));
 });
 
 test('no command but those of topics is left out, and nothing else writes to the terminal', () => {

@@ -21,8 +21,8 @@ const defaultMessageBytes = 1_000_000;
 
 export class Packer {
   /** Those that are done. */
-  full: OutRecord[][] = [];
-  current: OutRecord[] = [];
+  private full: OutRecord[][] = [];
+  private current: OutRecord[] = [];
   private readonly topics: Topics;
   private readonly places = new Map<string, TopicPlaces>();
   private requestBytes = 0;
@@ -45,6 +45,19 @@ export class Packer {
     this.requestBytes += bytes;
     this.current.push({ topic, partition, key, value, headers });
     return undefined;
+  }
+
+  /** Requests that are full; none of them is taken twice. */
+  takeFull(): OutRecord[][] {
+    const { full } = this;
+    this.full = [];
+    return full;
+  }
+
+  /** The last request, with this record behind what it has. */
+  end(record: OutRecord): OutRecord[] {
+    this.current.push(record);
+    return this.current;
   }
 
   private next(): void {

@@ -107,18 +107,15 @@ export class Planner {
         const reason = part.refusal ?? refused.get(draft.topic) ?? packer.add(draft);
         if (reason !== undefined) setAside.push(refusal(draft.event, reason));
       }
-      yield* packer.full;
-      packer.full = [];
+      yield* packer.takeFull();
     }
     const quarantine = quarantineTopicOf(settings.topics);
     for (const { details } of setAside) {
       const formatted = { value: Buffer.from(JSON.stringify(details)), headers: {} };
       packer.add({ topic: quarantine, key: details.aggregateId, formatted });
-      yield* packer.full;
-      packer.full = [];
+      yield* packer.takeFull();
     }
-    packer.current.push(checkpoint);
-    yield packer.current;
+    yield packer.end(checkpoint);
   }
 
   /** Some at a time. */
