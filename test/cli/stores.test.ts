@@ -1,8 +1,10 @@
 // Every command that takes a database, with one that is not the service's: it says so, and never that there is nothing. And
 // what commands say of a service's messages and handlers. Run in this process, against a real server.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { makeProgram, runProgram } from '../../src/cli/program.ts';
@@ -48,6 +50,8 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(scratch, { recursive: true }));
 
+const orders = fileURLToPath(new URL('../rehearsal/orders.ts', import.meta.url));
+
 /** A command line that would do something, but for the database. */
 function lineOf(path: readonly string[]): string[] {
   writeFileSync(jsonFile, '{}');
@@ -60,6 +64,7 @@ function lineOf(path: readonly string[]): string[] {
     'dead-letters edit': ['billing/1', '--data', jsonFile, '--unchecked'],
     'dead-letters requeue': ['--all'],
     'dead-letters discard': ['--all'],
+    rehearse: ['--old', orders, '--new', orders],
   };
   return [...path, ...(more[path.join(' ')] ?? [])];
 }

@@ -197,6 +197,7 @@ test.each(
     defineAggregate: none, // InvalidDefinition
     defineProjection: (own, bad) => own.defineProjection({ name: 'n', init: handle, apply: handle, ...bad }),
     event: (own, bad) => own.event(undefined, bad),
+    eventReader: (own, bad) => own.eventReader(bad),
     given: (own, bad) => own.given(Counter, [], bad),
     integration: (own, bad) => own.integration(Counter, bad),
     isError: none,
@@ -206,6 +207,7 @@ test.each(
     openEventStore: (own, bad) => own.openEventStore(bad),
     postgres: (own, bad) => own.postgres({ connectionString: connection, ...bad }),
     readArchive: none,
+    rehearse: (own, bad) => own.rehearse({ dataDir: '/nowhere', old: [Counter], new: [Counter], ...bad }),
     tailEvents: (own, bad) => own.tailEvents({ connection, ...bad }).next(),
     verifyArchive: none,
     versions: (own, bad) => own.versions(bad),
