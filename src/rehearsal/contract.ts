@@ -56,7 +56,10 @@ export interface RehearsalCounts {
 export interface RehearsalDifference {
   readonly aggregateType: string;
   readonly aggregateId: string;
-  /** After which event the states differ first, or at which a side fails. */
+  /**
+   * After which event the states differ, as they did not before it, or at which a side fails. The first such event, but for a
+   * history of more than 64 events whose states agreed again in between.
+   */
   readonly version: number;
   /** Its log position; 0: it has come by no log. */
   readonly position: number;

@@ -6,7 +6,7 @@
 
 import { crc32 } from 'node:zlib';
 import { invalid } from '../base/checks.ts';
-import { performance, yieldToLoop } from '../base/clock.ts';
+import { performance } from '../base/clock.ts';
 import { compareKeys } from '../base/key-order.ts';
 import type { FrameArchive } from '../store/store.ts';
 import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from './contract.ts';
@@ -15,10 +15,19 @@ import { ComparedAggregate, type StoredAggregate, type TimeSpan, type Verdict } 
 import { checkOptions } from './options.ts';
 import { type Pair, type Pairs, pairsOf } from './pairs.ts';
 import { IgnoredPlaces } from './paths.ts';
+import { Turns } from './turns.ts';
 
-const turnMs = 20;
-const progressMs = 1_000;
 const differencesMost = 20;
+
+/** What has become of one aggregate. */
+interface Outcome {
+  readonly pair: Pair;
+  readonly id: string;
+  readonly verdict: Verdict;
+  readonly events: number;
+  /** If it is to be described. */
+  readonly difference: RehearsalDifference | undefined;
+}
 
 type Wanted = Omit<RehearsalOptions, 'old' | 'new' | 'dataDir' | 'store'>;
 
@@ -59,8 +68,8 @@ class Run {
   private eventCount = 0;
   private readonly counts = { different: 0, ignored: 0, failedAlike: 0, incomplete: 0 };
   private readonly began = performance.now();
-  private turnEnds = this.began + turnMs;
-  private progressAt = this.began + progressMs;
+  private readonly turns: Turns;
+  private next: Rehearsal['next'];
 
   constructor(history: History, sides: Pairs, wanted: Wanted) {
     this.history = history.archive;
@@ -68,6 +77,7 @@ class Run {
     this.notStored = history.notStored;
     this.sides = sides;
     this.wanted = wanted;
+    this.turns = new Turns(wanted.signal, () => wanted.onProgress?.(this.progress));
     const { since, until, ignore = [] } = wanted;
     this.span = {
       since: since?.getTime() ?? Number.NEGATIVE_INFINITY,
@@ -78,26 +88,35 @@ class Run {
   }
 
   async all(): Promise<Rehearsal> {
-    const { from, signal, aggregateType: type } = this.wanted;
+    const { turns } = this;
+    const { from, aggregateType: type } = this.wanted;
     const { pairs, onlyOld, onlyNew } = this.sides;
-    const running: Promise<RehearsalDifference | undefined>[] = [];
-    let next: Rehearsal['next'];
+    const running: Promise<Outcome>[] = [];
+    let isEnded = false;
     for (const pair of pairs) {
       if (type !== undefined && !pair.names.has(type)) continue;
       if (from !== undefined && compareKeys(pair.name, from.aggregateType) < 0) continue;
       for await (const stored of this.aggregatesOf(pair)) {
-        if (signal?.aborted) {
-          next = { aggregateType: pair.name, aggregateId: stored.id };
+        if (turns.isEnded) {
+          running.push(Promise.resolve(outcomeOf(pair, stored.id, 'ended')));
+          isEnded = true;
           break;
         }
         running.push(startedEarly(this.compare(pair, stored)));
-        if (running.length >= this.atOnce) this.take(await running.shift());
-        if (performance.now() >= this.turnEnds) await this.letOthersRun();
+        if (running.length >= this.atOnce) this.take((await running.shift())!);
+        if (turns.isOver) await turns.next();
       }
-      if (next !== undefined) break;
+      if (isEnded) break;
     }
     for (const last of running) this.take(await last);
-    return { ...this.progress, differences: this.differences, onlyOld, onlyNew, notStored: this.notStored, next };
+    return {
+      ...this.progress,
+      differences: this.differences,
+      onlyOld,
+      onlyNew,
+      notStored: this.notStored,
+      next: this.next,
+    };
   }
 
   private async *aggregatesOf({ name }: Pair): AsyncGenerator<StoredAggregate> {
@@ -115,33 +134,35 @@ class Run {
     }
   }
 
-  /** Its difference, if it is to be described. */
-  private async compare(pair: Pair, stored: StoredAggregate): Promise<RehearsalDifference | undefined> {
-    const { counts } = this;
-    const aggregate = new ComparedAggregate(this.history, pair, stored, this.span, this.ignored.of(pair.name));
+  private async compare(pair: Pair, stored: StoredAggregate): Promise<Outcome> {
+    const ignored = this.ignored.of(pair.name);
+    const aggregate = new ComparedAggregate(this.history, pair, stored, {
+      span: this.span,
+      ignored,
+      turns: this.turns,
+    });
     const verdict = await aggregate.judge();
-    if (verdict === 'outside') return undefined;
-    this.aggregateCount++;
-    this.eventCount += aggregate.events;
-    const field = fieldOf[verdict];
-    if (field !== undefined) counts[field]++;
-    if (verdict !== 'different' || this.described >= (this.wanted.limit ?? differencesMost)) return undefined;
+    const { events } = aggregate;
+    if (verdict !== 'different' || this.described >= (this.wanted.limit ?? differencesMost)) {
+      return outcomeOf(pair, stored.id, verdict, events);
+    }
     this.described++;
-    return aggregate.describe();
+    const difference = await aggregate.describe();
+    return outcomeOf(pair, stored.id, difference === undefined ? 'ended' : verdict, events, difference);
   }
 
-  private take(difference: RehearsalDifference | undefined): void {
+  /** In their order: one that was ended, and what comes behind it, is left to the next rehearsal. */
+  private take({ pair, id, verdict, events, difference }: Outcome): void {
+    if (this.next !== undefined || verdict === 'outside') return;
+    if (verdict === 'ended') {
+      this.next = { aggregateType: pair.name, aggregateId: id };
+      return;
+    }
+    this.aggregateCount++;
+    this.eventCount += events;
+    const field = fieldOf[verdict];
+    if (field !== undefined) this.counts[field]++;
     if (difference !== undefined) this.differences.push(difference);
-  }
-
-  /** The process has other work, too, and a signal comes in a turn of its own. */
-  private async letOthersRun(): Promise<void> {
-    await yieldToLoop();
-    const now = performance.now();
-    this.turnEnds = now + turnMs;
-    if (now < this.progressAt) return;
-    this.progressAt = now + progressMs;
-    this.wanted.onProgress?.(this.progress);
   }
 
   private get progress(): RehearsalCounts {
@@ -149,6 +170,14 @@ class Run {
     return { aggregates, events, ...this.counts, seconds: (performance.now() - this.began) / 1000 };
   }
 }
+
+const outcomeOf = (
+  pair: Pair,
+  id: string,
+  verdict: Verdict,
+  events = 0,
+  difference?: RehearsalDifference,
+): Outcome => ({ pair, id, verdict, events, difference });
 
 /** It is awaited in its turn, or not at all where another one has failed before. */
 function startedEarly<T>(work: Promise<T>): Promise<T> {
@@ -159,6 +188,7 @@ function startedEarly<T>(work: Promise<T>): Promise<T> {
 const fieldOf: Readonly<Record<Verdict, 'different' | 'ignored' | 'failedAlike' | 'incomplete' | undefined>> = {
   same: undefined,
   outside: undefined,
+  ended: undefined,
   different: 'different',
   ignored: 'ignored',
   'failed alike': 'failedAlike',
