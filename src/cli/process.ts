@@ -1,9 +1,16 @@
 // How the command line's process ends: with the exit code of its command, and with nothing else's. A module that leaves
 // something open does not keep it; one that ends it (`process.exit(0)`), or awaits without end, makes no success of it.
 
+import { setTimeout } from '../base/clock.ts';
 import { divertOthers, flushed, printError } from '../terminal/print.ts';
 import { runProgram } from './program.ts';
 import { importedModules } from './user-code.ts';
+
+/**
+ * A process with nothing open ends by itself before this; one in which a module has left something open is ended. Not at once, nor
+ * always: `process.exit` waits for threads of V8, and while these compile they may wait for the main thread (Node 24).
+ */
+const leftOpenMs = 500;
 
 /** Run one command line, and end the process. */
 export async function runProcess(argv: readonly string[]): Promise<void> {
@@ -17,7 +24,8 @@ export async function runProcess(argv: readonly string[]): Promise<void> {
   const exitCode = await runProgram(argv);
   await flushed();
   isDone = true;
-  process.exit(exitCode);
+  process.exitCode = exitCode;
+  setTimeout(() => process.exit(exitCode), leftOpenMs).unref();
 }
 
 function earlyEnd(modules: readonly string[]): string {
