@@ -109,8 +109,9 @@ export class Bus {
   off(type: '*', listener: (...args: any[]) => unknown): void;
   off(...args: unknown[]): void {
     const everything = args[0] === '*';
-    if (!everything) checkListening(args[0] as AnyAggregate, args[1] as string);
-    const name = everything ? '*' : listenedName(args[0] as AnyAggregate, args[1] as string);
+    const aggregate = args[0] as AnyAggregate | undefined;
+    if (!everything && typeof aggregate?.events !== 'object') return; // nothing listens to what is no definition
+    const name = everything ? '*' : listenedName(aggregate as AnyAggregate, args[1] as string);
     const listener = args[everything ? 1 : 2];
     for (const entry of this.entries) if (entry.name === name && entry.listener === listener) this.remove(entry);
   }

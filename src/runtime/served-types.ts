@@ -21,9 +21,9 @@ const message =
 /** Note the types of this start beside those of earlier ones, of which it warns where they are not served any more. */
 export function noteServedTypes(dataDir: string, aggregates: readonly AnyAggregate[], logger: Logger): void {
   const file = join(dataDir, FILE);
-  const served = aggregates.map(storedTypeOf);
+  const served = new Set(aggregates.map(storedTypeOf));
   const before = typesIn(file);
-  const left = before.filter((type) => !served.includes(type));
+  const left = before.filter((type) => !served.has(type));
   if (left.length > 0) logger.warn({ aggregateTypes: left }, message);
   const all = [...new Set([...before, ...served])].sort().slice(0, AGGREGATE_TYPES_LIMIT);
   if (all.length === before.length) return;

@@ -109,3 +109,10 @@ describe('what an earlier release has written', () => {
     expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
   });
 });
+
+test('off() of what nothing listens to changes nothing, and throws nothing', () => {
+  const { bus } = runtime;
+  const none = (): void => {};
+  for (const aggregate of [undefined, null, 'order', {}, Order] as any[]) bus.off(aggregate, 'NoSuchEvent', none);
+  expect(bus.isIdle).toBe(true);
+});
