@@ -12,6 +12,7 @@ import { administer, migratedDatabase } from '../postgres.ts';
 import { Basket, Order } from '../rehearsal/orders.ts';
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const stores = fileURLToPath(new URL('../../src/cli/stores.ts', import.meta.url));
 const module = (name: string): string => fileURLToPath(new URL(`../rehearsal/${name}.ts`, import.meta.url));
 const old = module('orders');
 const rounded = module('orders-rounded');
@@ -150,12 +151,7 @@ describe('what is refused', () => {
       1,
       /^trunkline: \.\/none\.ts cannot/,
     ],
-    [
-      'a module without aggregates',
-      words(main.replace('main', 'stores'), '--data-dir', 'HERE'),
-      1,
-      /exports no aggregate/,
-    ],
+    ['a module without aggregates', words(stores, '--data-dir', 'HERE'), 1, /exports no aggregate/],
     ['no data directory', words(old, '--data-dir', '/nowhere'), 1, /^trunkline: \/nowhere is not a data directory/],
     ['an id alone', words(old, '--data-dir', '/nowhere', '--id', 'o-1'), 2, /^error: --id needs --aggregate/],
   ])('%s', (_, given, status, stderr) => {
