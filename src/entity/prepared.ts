@@ -52,7 +52,7 @@ export function draftEvents(events: readonly NewEvent[], settings: DraftSettings
       throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
     if (transactions?.mayBeRaised(aggregateType)) {
-      const reason = 'raise_rights lets database roles raise its events in transactions; save them with saveWithTx';
+      const reason = 'raise_rights lets database roles write its events in transactions; save them with saveWithTx';
       throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
     const { id, schemaVersion = 1, version: givenVersion } = event;

@@ -50,7 +50,7 @@ const claimLimit = 500;
 const rowsUnderWayLimit = 10_000; // claimed and not yet settled by the flusher
 const standbyMs = 1000;
 const settleMs = 500;
-const raisedTypesMs = 1000; // how often to ask which types database roles may raise
+const raisedTypesMs = 1000; // how often to ask which types database roles may write
 const pauses = { minMs: 100, maxMs: 10_000 };
 const stopGraceMs = 1000; // then a statement that is running is waited for no longer
 const finishGraceMs = 10_000; // from opening on; rows that stay hold up other logs until this one is opened again
@@ -101,7 +101,7 @@ export class Relay {
     this.running = this.run();
   }
 
-  /** Types that database roles may raise in transactions of their own, as they were when they were last asked for. */
+  /** Types that database roles may raise or save in transactions of their own, as they were when they were last asked for. */
   get raisedTypes(): ReadonlySet<string> {
     return this.raised ?? this.settings.outbox.raisedTypes;
   }

@@ -115,6 +115,50 @@ test('a type that raise_rights names comes through transactions alone, and one t
   await client.end();
 });
 
+test('a role that saves makes no head of a type that the log writes: its open transaction holds up nothing, and its own types are its', async () => {
+  const url = await migratedDatabase();
+  const ledger = `ledger_${process.pid}`;
+  await administer(url, `create role ${ledger} login password 'p'; ${saverGrants(ledger, 'trunkline', 'invoice')}`);
+  const own = new URL(url);
+  [own.username, own.password] = [ledger, 'p'];
+  const client = new pg.Client({ connectionString: own.href });
+  await client.connect();
+  const runtime = await startRuntime({ store: postgres({ connectionString: url }), shards: 1 });
+  const event = (aggregateType: string): NewEvent => ({ aggregateType, aggregateId: 'next', type: 'Made', data: {} });
+  for (const events of [[event('order')], [event('invoice'), event('order')]]) {
+    await client.query('begin; savepoint s');
+    expect(await errorOf(runtime.store.saveWithTx(client, events))).toMatchObject({
+      code: '42501',
+      message: `role ${ledger} may not save order.Made: raise_rights needs a row ('${ledger}', 'order', '*')`,
+    });
+    await client.query('rollback to s'); // it stays open
+    await runtime.publisher.publish(event('order'));
+    await runtime.reached('stored');
+    await client.query('commit');
+  }
+  await client.query('begin');
+  await runtime.store.saveWithTx(client, [event('invoice')]);
+  await client.query('commit');
+  const refused = { code: 'AggregateTypeOwnedElsewhere', details: { aggregateType: 'invoice' } };
+  expect(await errorOf(runtime.publisher.publish(event('invoice')))).toMatchObject(refused);
+  expect(await errorOf(runtime.store.save([event('invoice')], {}))).toMatchObject(refused);
+  // The service itself saves any.
+  const service = new pg.Client({ connectionString: url });
+  await service.connect();
+  await service.query('begin');
+  await runtime.store.saveWithTx(service, [event('invoice'), { ...event('payment'), aggregateId: 'p' }]);
+  await service.query('commit');
+  await until(
+    () => runtime.status().relay!.relayed,
+    (count) => count === 3,
+  );
+  await runtime.reached('stored');
+  expect(runtime.status().quarantined).toBe(0);
+  await Promise.all([client.end(), service.end()]);
+  await runtime.close();
+  await administer(url, `drop owned by ${ledger}; drop role ${ledger}`);
+});
+
 test('with the roles of the guide to hardening a runtime runs without a complaint, and readers read', async () => {
   const owner = await freshDatabase();
   const database = new URL(owner).pathname.slice(1);

@@ -172,7 +172,7 @@ test('each function that writes events is one of these doors', async () => {
     `select proname as name from pg_proc where pronamespace = 'trunkline'::regnamespace
        and prosrc ~ 'insert into [^ ]*domain_events\\y' order by 1`,
   );
-  expect(rows.map(({ name }) => name)).toEqual(['raise_for_caller', 'save_event', 'write_event', 'write_events']);
+  expect(rows.map(({ name }) => name)).toEqual(['raise_for_caller', 'write_event', 'write_events']);
 });
 
 test('of rows with a log only the widths are looked at; heads and the outbox hold what can be read, too', async () => {

@@ -1,4 +1,4 @@
-// What stands behind raise_event and make_partition: two views that every role may insert into. By whatever statement a role does, it
+// What stands behind raise_event, save_event and make_partition: views that every role may insert into. By whatever statement a role does, it
 // does so in its own name, and as far as its own rights go; nothing can be read there, and no trigger of others gives another name.
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -16,7 +16,7 @@ beforeAll(async () => {
   await client.query(
     `create role ${member}; create role ${stranger}; create schema ${stranger} authorization ${stranger};
      grant usage on schema trunkline to ${member}, ${stranger};
-     grant execute on function trunkline.raise_event to ${member}, ${stranger};
+     grant execute on function trunkline.raise_event, trunkline.save_event to ${member}, ${stranger};
      grant execute on function trunkline.make_partition to ${member};
      grant update on trunkline.flush_checkpoints to ${member}, ${stranger};
      insert into trunkline.raise_rights values ('${member}', 'invoice', 'Made')`,
@@ -160,6 +160,8 @@ test.each(Object.entries(between))('a trigger %s names no other role', async (_,
   const event = `('invoice', 'forged', 'Made', '{}', '${member}')`;
   const calls = {
     raise_intake: `insert into trunkline.raise_intake ${columns.replace(')', ', caller)')} values ${event}`,
+    save_intake: `insert into trunkline.save_intake (ids, aggregate_types, aggregate_ids, event_types, schema_versions, times, data, caller)
+      values (array[gen_random_uuid()], '{invoice}', '{forged}', '{Made}', '{1}', array[now()], array['{}'::jsonb], '${client.user}')`,
     month_intake: `insert into trunkline.month_intake (moment, caller) values (now() + interval '20 months', '${member}')`,
   };
   for (const [view, call] of Object.entries(calls)) {

@@ -94,6 +94,7 @@ const functions: Readonly<Record<string, Left>> = {
     reason: 'none without the right to move a checkpoint',
   },
   check_event: quiet("check_event('a', 'b', 'c', '{}', '{}')"),
+  check_save: quiet(`check_save('${saver}', 'invoice', 'Made')`, '42501'), // whom it is asked for reads no raise_rights
   event_fault: quiet("event_fault('a', 'b', 'c', 1, now(), '{}', '{}', 9, 9)"),
   has_rights_of: quiet("has_rights_of('public', 'other')"),
   month_bounds: quiet('month_bounds()'),

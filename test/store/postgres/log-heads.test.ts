@@ -34,7 +34,7 @@ beforeAll(async () => {
   await client.connect();
   await client.query(
     `create role ${saver} login password 'p'; create role ${writer}; create role ${mover}; ${earlierSaverGrants(saver)};
-     grant usage on schema trunkline to ${writer}, ${mover};
+     insert into trunkline.raise_rights values ('${writer}', 'invoice', '*'); grant usage on schema trunkline to ${writer}, ${mover};
      grant select on all tables in schema trunkline to ${writer}, ${mover};
      grant insert, update, delete, truncate on trunkline.aggregates to ${writer}, ${mover};
      grant insert on trunkline.domain_events to ${writer}, ${mover};

@@ -60,6 +60,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000024-saving-by-execute.sql': '6d1918c38cd8166a1a5ba18bd83d9d78239825148ad1eeced9a8504bbeec6645',
   '000025-what-savers-write.sql': 'e8b88cee62de22a65c64740fc6c471fd52b1dbe701ddf3c8a7717218f93e183d',
   '000026-sizes-and-numbers.sql': '613ae7297f121845ada6c9a82029fa2e5389a98677d0e0960dbb3ca78c6b3d82',
+  '000027-rights-to-save.sql': '0b8651d39b7a136d9140c1ac58c4d76b299bea340246721df4202f439fa5047d',
 };
 
 test('files that databases have applied are as they were', () => {

@@ -186,7 +186,9 @@ test('what stands behind the functions takes no other role’s name, and asks fo
      revoke execute on function trunkline.raise_event from ${group}`,
   );
   expect(await code(group, into(', caller', `, '${member}'`))).toBe('42501');
-  await client.query(`grant select, insert on trunkline.raise_intake, trunkline.month_intake to ${stranger}`);
+  await client.query(
+    `grant select, insert on trunkline.raise_intake, trunkline.save_intake, trunkline.month_intake to ${stranger}`,
+  );
   expect(await code(stranger, into(', caller', `, '${member}'`))).toBe('done');
   const { rows } = await client.query(
     `select distinct metadata from trunkline.domain_events where aggregate_type = 'ping' and aggregate_id = 'a'`,
@@ -195,6 +197,7 @@ test('what stands behind the functions takes no other role’s name, and asks fo
   // The triggers' functions, on a table whose rows say who has called.
   for (const [call, intake] of [
     ['raise_for_caller', 'raise_intake'],
+    ['save_for_caller', 'save_intake'],
     ['make_partition_for_caller', 'month_intake'],
   ]) {
     const own = `${stranger}.${intake}`;

@@ -3,7 +3,7 @@
 //
 // The call is a named statement only where the client talks to a server process of its own: that saves a fifth of its time
 // (parsing nine parameters). A pooler may run the next one on another connection, which does not know the name. All other
-// plans are those in the functions (migrations/000008-append.sql, 000024-saving-by-execute.sql); each session of the server keeps
+// plans are those in the functions (migrations/000008-append.sql, 000027-rights-to-save.sql); each session of the server keeps
 // them.
 //
 // Invariants: an aggregate's head is locked before its events take their numbers, and until the transaction ends, so that

@@ -38,6 +38,8 @@ const forms: Readonly<Record<string, readonly string[]>> = {
   ],
   'raise_intake.step_1': [insteadOf('raise_intake', 'name_caller')],
   'raise_intake.step_2': [insteadOf('raise_intake', 'raise_for_caller')],
+  'save_intake.step_1': [insteadOf('save_intake', 'name_caller')],
+  'save_intake.step_2': [insteadOf('save_intake', 'save_for_caller')],
   'month_intake.step_1': [insteadOf('month_intake', 'name_caller')],
   'month_intake.step_2': [insteadOf('month_intake', 'make_partition_for_caller')],
 };

@@ -28,7 +28,7 @@ const columns: Readonly<Record<string, string>> = {
 export const relations: readonly string[] = [
   ...Object.keys(columns),
   ...['trunkline_migrations', 'domain_events_default', 'dead_letters', 'domain_events_sequence', 'outbox_batch'],
-  ...['raise_intake', 'month_intake'],
+  ...['raise_intake', 'save_intake', 'month_intake'],
 ];
 
 const needed: readonly string[] = Object.entries(columns).flatMap(([table, names]) =>
