@@ -1,17 +1,22 @@
 // `trunkline rehearse --old … --new …`: what two releases make of the same stored history, before the switch. Exit code 1: they
-// differ, or cannot be compared on an aggregate since the store lacks events of it. Differences go to standard output, progress
-// to stderr: as a line that changes on a terminal, now and then elsewhere.
+// differ, or cannot be compared on an aggregate since the store lacks events of it; 3: nothing was compared. Differences go to
+// standard output, progress to stderr: as a line that changes on a terminal, now and then elsewhere.
 import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from '../rehearsal/contract.ts';
+import { realpathSync } from '../base/disk.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import type { Rehearsal, RehearsalCounts, RehearsalOptions } from '../rehearsal/contract.ts';
 import { rehearse } from '../rehearsal/rehearse.ts';
 import { readOrigin } from '../runtime/directory.ts';
 import { loadAggregates } from '../schemas/load.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
-import { endProgress, printProgress } from '../terminal/print.ts';
+import { endProgress, printError, printProgress } from '../terminal/print.ts';
 import { dataDirOption, positiveInteger, share, time } from '../terminal/words.ts';
-import { namedStore, requiredStore, storeOptions, withStore } from './stores.ts';
+import { inWords } from './in-words.ts';
+import { countsLine, nothingCompared, rehearsalLines } from './rehearsal-lines.ts';
+import { namedStore, requiredStore, storeOptions, warnOfUnusedStore, withStore } from './stores.ts';
 import { fromModule } from './user-code.ts';
 
 interface Options extends OutputOptions {
@@ -32,6 +37,24 @@ interface Options extends OutputOptions {
 /** Where no terminal shows them, lines stay: fewer of them. */
 const plainEverySeconds = 10;
 
+/** Not 0, since a gate that looks at nothing must not be green; not 1, since nothing was found either. */
+const nothingComparedCode = 3;
+
+/** What `rehearse` calls its options, as they are written here. */
+const words = {
+  old: '--old',
+  new: '--new',
+  aggregateType: '--aggregate',
+  aggregateId: '--id',
+  since: '--since',
+  until: '--until',
+  sample: '--sample',
+  ignore: '--ignore',
+  limit: '--limit',
+  'from.aggregateType': '--from',
+  'from.aggregateId': '--from',
+};
+
 /** Add the command to a program. */
 export function addRehearse(program: Command): void {
   withJson(withStore(program.command('rehearse')))
@@ -51,34 +74,67 @@ export function addRehearse(program: Command): void {
     .option('--from <type/id>', 'go on with this aggregate', aggregatePlace)
     .option('--allow-incomplete', 'exit code 0 though the store has not all events of some aggregate')
     .action(async (options: Options, command: Command) => {
-      const { id, aggregate, since, until, sample, ignore, limit, from, dataDir } = options;
+      const { id, aggregate, dataDir } = options;
       if (id !== undefined && aggregate === undefined) command.error('error: --id needs --aggregate');
       if (dataDir === undefined && namedStore(options) === undefined) {
         command.error(`error: give --data-dir, or ${storeOptions}`);
       }
       const progress = progressShower();
-      const store = await storeOf(options); // before code of the user's runs
+      const store = await storeOf(options, command); // before code of the user's runs
       const old = await fromModule(options.old, loadAggregates);
       const now = await fromModule(options.new, loadAggregates);
       const interrupted = interruption(); // while a module is loaded, a signal ends the process as ever
       try {
-        const result = await rehearse({
-          ...{ old, new: now },
-          ...{ dataDir, store, aggregateType: aggregate, aggregateId: id, sample, ignore, limit, from },
-          since: since === undefined ? undefined : new Date(since),
-          until: until === undefined ? undefined : new Date(until),
-          signal: interrupted.signal,
-          onProgress: progress.show,
-        });
+        const given = { ...optionsOf(options), old, new: now, store, signal: interrupted.signal };
+        const result = await inWords(words, () => rehearse({ ...given, onProgress: progress.show }));
         progress.end();
-        output(options, result, () => lines(result));
+        output(options, result, () => rehearsalLines(result));
+        for (const warning of warningsOf(options, result)) printError(`trunkline: warning: ${warning}`);
         const isUnproven = result.incomplete > 0 && !options.allowIncomplete;
         if (result.different > 0 || isUnproven) throw new Found();
         if (result.next !== undefined) throw new Found(interrupted.exitCode()); // the rest may differ
+        const nothing = nothingCompared(result, narrowing(options), askedFor(options, old, result));
+        if (nothing === undefined) return;
+        printError(`trunkline: ${nothing}`);
+        throw new Found(nothingComparedCode);
       } finally {
         interrupted.end();
       }
     });
+}
+
+function optionsOf(options: Options): Omit<RehearsalOptions, 'old' | 'new'> {
+  const { id, aggregate, since, until, sample, ignore, limit, from, dataDir } = options;
+  return {
+    ...{ dataDir, aggregateType: aggregate, aggregateId: id, sample, ignore, limit, from },
+    since: since === undefined ? undefined : new Date(since),
+    until: until === undefined ? undefined : new Date(until),
+  };
+}
+
+function warningsOf(options: Options, { unusedIgnore }: Rehearsal): string[] {
+  return [
+    ...unusedIgnore.map((pattern) => `--ignore ${pattern} covers no difference`),
+    ...(isSameFile(options.old, options.new) ? ['--old and --new are the same file: they cannot differ'] : []),
+  ];
+}
+
+/** By a path or a file's URL, as modules are named; both have been imported. */
+function isSameFile(a: string, b: string): boolean {
+  const fileOf = (name: string): string => (URL.canParse(name) ? fileURLToPath(name) : name);
+  return realpathSync(fileOf(a)) === realpathSync(fileOf(b));
+}
+
+/** Options that were given and that leave aggregates out. */
+const narrowing = ({ sample, since, until }: Options): string[] =>
+  Object.entries({ '--sample': sample, '--since': since, '--until': until }).flatMap(([name, given]) =>
+    given === undefined ? [] : [name],
+  );
+
+function askedFor({ aggregate, id, from }: Options, old: readonly AnyAggregate[], { onlyOld }: Rehearsal): string {
+  if (id !== undefined) return `${aggregate}/${id}`;
+  const types = aggregate ?? old.flatMap(({ name }) => (onlyOld.includes(name) ? [] : [name])).join(', ');
+  return `of ${types}${from === undefined ? '' : ` from ${from.aggregateType}/${from.aggregateId} on`}`;
 }
 
 /** The first signal ends a rehearsal with what it has found; a second one ends the process. */
@@ -99,10 +155,11 @@ function interruption(): { signal: AbortSignal; exitCode(): number; end(): void 
 }
 
 /** The directory says whether its events are in a store: one that a variable of the shell names does not decide it. */
-async function storeOf(options: Options): Promise<StoreOptions | undefined> {
+async function storeOf(options: Options, command: Command): Promise<StoreOptions | undefined> {
   const { dataDir } = options;
   if (dataDir === undefined) return namedStore(options)?.options;
   const origin = readOrigin(dataDir);
+  if (origin?.holds === 'events') warnOfUnusedStore(command, dataDir);
   return origin?.holds === 'memory' ? requiredStore(options).holding(origin.logId, ` of ${dataDir}`) : undefined;
 }
 
@@ -126,52 +183,4 @@ function progressShower(): { show(progress: RehearsalCounts): void; end(): void 
       if (shownAt > 0) endProgress();
     },
   };
-}
-
-function countsLine({ aggregates, events, different, seconds }: RehearsalCounts): string {
-  const rate = Math.round(events / Math.max(seconds, 0.001));
-  const of = `${events.toLocaleString('en')} events of ${aggregates.toLocaleString('en')} aggregates`;
-  return `${of}, ${different.toLocaleString('en')} differ; ${rate.toLocaleString('en')} events/s`;
-}
-
-function lines(result: Rehearsal): string[] {
-  const { differences, different, ignored, failedAlike, incomplete, onlyOld, onlyNew, notStored, next } = result;
-  const left = different - differences.length;
-  return [
-    ...differences.flatMap(differenceLines),
-    ...(left > 0 ? [`${left.toLocaleString('en')} more differ; --limit describes more of them`] : []),
-    countsLine(result),
-    ...(ignored > 0 ? [`${ignored.toLocaleString('en')} differ in ignored places only`] : []),
-    ...(failedAlike > 0 ? [`${failedAlike.toLocaleString('en')} cannot be folded by either side`] : []),
-    ...(incomplete > 0 ? [`${incomplete.toLocaleString('en')} left out: the store has not all of their events`] : []),
-    ...onlyOld.map((name) => `${name} is in --old alone: not compared`),
-    ...onlyNew.map((name) => `${name} is in --new alone: not compared`),
-    ...(notStored > 0
-      ? [`${notStored.toLocaleString('en')} positions of the log are not in the store yet: not compared`]
-      : []),
-    ...(looksSwapped(result) ? ['--old fails where --new does not: are the two swapped?'] : []),
-    ...(next === undefined ? [] : [`ended early; go on by --from ${next.aggregateType}/${next.aggregateId}`]),
-  ];
-}
-
-/** The release that is running has read its own events. */
-const looksSwapped = ({ differences }: Rehearsal): boolean =>
-  differences.some(({ oldFailure }) => oldFailure !== undefined) &&
-  differences.every(({ newFailure }) => newFailure === undefined);
-
-function differenceLines(difference: RehearsalDifference): string[] {
-  const { aggregateType, aggregateId, version, position, eventType, changes, changeCount } = difference;
-  const { oldFailure, newFailure } = difference;
-  const at = `${aggregateType}/${aggregateId} at version ${version} (${eventType}, position ${position})`;
-  const failures = [
-    ...(oldFailure === undefined ? [] : [`  --old fails: ${oldFailure.code}: ${oldFailure.message}`]),
-    ...(newFailure === undefined ? [] : [`  --new fails: ${newFailure.code}: ${newFailure.message}`]),
-  ];
-  if (failures.length > 0) return [`${at}: fails`, ...failures];
-  const left = changeCount - changes.length;
-  return [
-    `${at}: states differ from here on`,
-    ...changes.map(({ path, old, new: now }) => `  ${path || 'the state'}: ${old ?? 'nothing'} → ${now ?? 'nothing'}`),
-    ...(left > 0 ? [`  and ${left.toLocaleString('en')} more places`] : []),
-  ];
 }

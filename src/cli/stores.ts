@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { storeCommands } from '../adapters/commands.ts';
 import { TrunklineError } from '../base/errors.ts';
+import { printError } from '../terminal/print.ts';
 import type { NamedStore } from '../terminal/store-commands.ts';
 
 /** Options that name a store, as error messages list them. */
@@ -18,6 +19,15 @@ export function namedStore(options: object): NamedStore | undefined {
     if (named !== undefined) return named;
   }
   return undefined;
+}
+
+/** A store that was written on the command line counts for nothing there; one that a variable of the shell names is no mistake. */
+export function warnOfUnusedStore(command: Command, dataDir: string): void {
+  for (const { option } of storeCommands) {
+    const known = command.options.find(({ long }) => long === option);
+    if (known === undefined || command.getOptionValueSource(known.attributeName()) !== 'cli') continue;
+    printError(`trunkline: warning: ${option} is not used: the events of ${dataDir} are in the directory itself`);
+  }
 }
 
 /** The same, for a command that needs one. @throws InvalidOptions */

@@ -81,6 +81,10 @@ export interface Rehearsal extends RehearsalCounts {
   /** Aggregates that one side alone defines: not compared. */
   readonly onlyOld: readonly string[];
   readonly onlyNew: readonly string[];
+  /** Aggregates of these types that are stored, and that `sample`, `since` and `until` leave out. */
+  readonly leftOut: number;
+  /** Patterns of `ignore` that no difference lies in, or none that the others do not cover. */
+  readonly unusedIgnore: readonly string[];
   /** Log positions that the embedded store had not taken yet, as after a kill: their events were not compared. */
   readonly notStored: number;
   /** Where a rehearsal that was ended goes on; undefined: it is whole. */

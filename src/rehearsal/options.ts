@@ -33,6 +33,9 @@ export function checkOptions(given: RehearsalOptions): RehearsalOptions {
   if (id !== undefined && type === undefined) invalid('aggregateId', undefined, 'needs `aggregateType`');
   if (since !== undefined) checkDate('since', since);
   if (until !== undefined) checkDate('until', until);
+  if (since !== undefined && until !== undefined && since >= until) {
+    invalid('since', since, 'must be before `until`: no event lies between them');
+  }
   const isShare = sample === undefined || (typeof sample === 'number' && sample > 0 && sample <= 1);
   if (!isShare) invalid('sample', sample, 'must be a share above 0 and up to 1');
   if (limit !== undefined) checkInteger('limit', limit, 0, 100_000);

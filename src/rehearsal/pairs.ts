@@ -2,9 +2,13 @@
 
 import { invalid } from '../base/checks.ts';
 import { compareKeys } from '../base/key-order.ts';
+import { tame } from '../base/tame.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { namesOf, storedTypeOf } from '../model/aggregate-names.ts';
 import { checkAggregates } from '../model/aggregates-option.ts';
+
+/** So many are named in an error. */
+const namesMost = 20;
 
 /** One aggregate type, as two releases define it. */
 export interface Pair {
@@ -24,6 +28,21 @@ export interface Pairs {
   readonly onlyNew: readonly string[];
 }
 
+/** The pair of that type, by any of its names. @throws InvalidOptions: there is none; it says which there are */
+export function pairOf(option: string, type: string, pairs: readonly Pair[]): Pair {
+  const found = pairs.find(({ name }) => name === type) ?? pairs.find(({ names }) => names.has(type));
+  if (found !== undefined) return found;
+  const known = listed(pairs.map((pair) => pair.new.name));
+  const reason = `'${tame(type, 80)}' is no aggregate that both \`old\` and \`new\` have; these are ${known}`;
+  return invalid(option, undefined, reason);
+}
+
+/** As an error names them. */
+export const listed = (names: readonly string[]): string => {
+  const more = names.length - namesMost;
+  return more > 0 ? `${names.slice(0, namesMost).join(', ')} and ${more} more` : names.join(', ');
+};
+
 /** @throws InvalidOptions: a list is none of definitions, or the two have no name in common */
 export function pairsOf(old: readonly AnyAggregate[], now: readonly AnyAggregate[]): Pairs {
   checkAggregates(old, undefined, 'old');
@@ -36,7 +55,10 @@ export function pairsOf(old: readonly AnyAggregate[], now: readonly AnyAggregate
     const names = new Set([...namesOf(definition), ...namesOf(successor)]);
     return [{ name, names, old: definition, new: successor }];
   });
-  if (pairs.length === 0) invalid('new', undefined, 'has no aggregate of a name that is in `old`');
+  if (pairs.length === 0) {
+    const [olds, news] = [old, now].map((definitions) => listed(definitions.map((one): string => one.name)));
+    invalid('new', undefined, `has no aggregate of a name that is in \`old\`: it has ${news}, and \`old\` has ${olds}`);
+  }
   const paired = new Set(pairs.map(({ name }) => name));
   const alone = (definitions: readonly AnyAggregate[]): string[] =>
     definitions.filter((one) => !paired.has(storedTypeOf(one))).map(({ name }): string => name);

@@ -2,6 +2,8 @@
 
 import { invalid } from '../base/checks.ts';
 import { parseJson } from '../base/foreign-file.ts';
+import { tame } from '../base/tame.ts';
+import { listed } from './pairs.ts';
 
 /** A name within its owner; from the place itself up to the state. Made for each thing looked at, so text is made later. */
 export interface Place {
@@ -24,8 +26,12 @@ export function pathOf(place: Place | undefined): string {
 }
 
 interface Pattern {
+  /** As it was given. */
+  readonly text: string;
   readonly type: string;
   readonly names: readonly string[];
+  /** A difference lies in a place that it covers. */
+  isUsed: boolean;
 }
 
 /**
@@ -52,6 +58,11 @@ export class Coverage {
     this.known = known;
     this.numbers = numbers;
     this.isIgnored = live.some(({ names }) => names.length === depth);
+  }
+
+  /** A difference lies here, or within, that is ignored. */
+  use(): void {
+    for (const pattern of this.live) if (pattern.names.length === this.depth) pattern.isUsed = true;
   }
 
   /** Of the place of that name within. */
@@ -81,9 +92,16 @@ export class IgnoredPlaces {
   constructor(patterns: readonly string[], types: ReadonlyMap<string, string>) {
     if (!Array.isArray(patterns)) invalid('ignore', patterns, 'must be a list of patterns, as order:totals.net');
     this.patterns = patterns.map((pattern: unknown) => {
-      const parsed = typeof pattern === 'string' ? parse(pattern, types) : undefined;
-      return parsed ?? invalid('ignore', pattern, 'must be a path, or type:path with a type that both sides have');
+      if (typeof pattern !== 'string') return invalid('ignore', pattern, 'must be text');
+      const known = listed([...types.keys()]);
+      const reason = `'${tame(pattern, 80)}' is no path, and no type:path of a type that both sides have; these are ${known}`;
+      return parse(pattern, types) ?? invalid('ignore', undefined, reason);
     });
+  }
+
+  /** Patterns that have covered no difference so far. */
+  get unused(): string[] {
+    return this.patterns.filter(({ isUsed }) => !isUsed).map(({ text }) => text);
   }
 
   /** Of the state of an aggregate of that type. */
@@ -110,5 +128,5 @@ function parse(pattern: string, types: ReadonlyMap<string, string>): Pattern | u
     if (typeof name !== 'string') return undefined;
     names.push(name);
   }
-  return names.length === 0 ? undefined : { type: types.get(type ?? '*') ?? '*', names };
+  return names.length === 0 ? undefined : { text: pattern, type: types.get(type ?? '*') ?? '*', names, isUsed: false };
 }

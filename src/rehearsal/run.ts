@@ -5,7 +5,6 @@
 // faster, and would need the states of all aggregates at once.
 
 import { crc32 } from 'node:zlib';
-import { invalid } from '../base/checks.ts';
 import { performance } from '../base/clock.ts';
 import { compareKeys } from '../base/key-order.ts';
 import type { FrameArchive } from '../store/store.ts';
@@ -13,7 +12,7 @@ import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions 
 import { type History, openHistory } from './history.ts';
 import { ComparedAggregate, type StoredAggregate, type TimeSpan, type Verdict } from './one-aggregate.ts';
 import { checkOptions } from './options.ts';
-import { type Pair, type Pairs, pairsOf } from './pairs.ts';
+import { type Pair, type Pairs, pairOf, pairsOf } from './pairs.ts';
 import { IgnoredPlaces } from './paths.ts';
 import { Turns } from './turns.ts';
 
@@ -36,22 +35,18 @@ export async function runRehearsal(given: RehearsalOptions): Promise<Rehearsal> 
   const options = checkOptions(given);
   const pairs = pairsOf(options.old, options.new);
   const { aggregateType: type } = options;
-  if (type !== undefined && !pairs.pairs.some((pair) => pair.names.has(type))) {
-    invalid('aggregateType', type, 'is no aggregate that both `old` and `new` have');
-  }
-  const from = options.from && { ...options.from, aggregateType: startOf(options.from.aggregateType, pairs) };
+  if (type !== undefined) pairOf('aggregateType', type, pairs.pairs);
+  // Its stored name, which types are in the order of.
+  const from = options.from && {
+    ...options.from,
+    aggregateType: pairOf('from.aggregateType', options.from.aggregateType, pairs.pairs).name,
+  };
   const history = await openHistory(options);
   try {
     return await new Run(history, pairs, { ...options, from }).all();
   } finally {
     await history.close();
   }
-}
-
-/** The stored name of the type to go on with, which types are in the order of. */
-function startOf(type: string, { pairs }: Pairs): string {
-  const pair = pairs.find(({ name }) => name === type) ?? pairs.find(({ names }) => names.has(type));
-  return pair?.name ?? invalid('from.aggregateType', type, 'is no aggregate that both `old` and `new` have');
 }
 
 class Run {
@@ -66,6 +61,7 @@ class Run {
   private described = 0;
   private aggregateCount = 0;
   private eventCount = 0;
+  private leftOut = 0;
   private readonly counts = { different: 0, ignored: 0, failedAlike: 0, incomplete: 0 };
   private readonly began = performance.now();
   private readonly turns: Turns;
@@ -114,6 +110,8 @@ class Run {
       differences: this.differences,
       onlyOld,
       onlyNew,
+      leftOut: this.leftOut,
+      unusedIgnore: this.ignored.unused,
       notStored: this.notStored,
       next: this.next,
     };
@@ -129,8 +127,8 @@ class Run {
     const first = from?.aggregateType === name ? from.aggregateId : '';
     for await (const head of this.history.heads(name)) {
       if (first !== '' && compareKeys(head.id, first) < 0) continue;
-      if (sample < 1 && crc32(`${name}/${head.id}`) >= sample * 2 ** 32) continue;
-      yield head;
+      if (sample < 1 && crc32(`${name}/${head.id}`) >= sample * 2 ** 32) this.leftOut++;
+      else yield head;
     }
   }
 
@@ -153,7 +151,11 @@ class Run {
 
   /** In their order: one that was ended, and what comes behind it, is left to the next rehearsal. */
   private take({ pair, id, verdict, events, difference }: Outcome): void {
-    if (this.next !== undefined || verdict === 'outside') return;
+    if (this.next !== undefined) return;
+    if (verdict === 'outside') {
+      this.leftOut++;
+      return;
+    }
     if (verdict === 'ended') {
       this.next = { aggregateType: pair.name, aggregateId: id };
       return;

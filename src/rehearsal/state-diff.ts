@@ -63,8 +63,10 @@ export function diffOf(old: unknown, now: unknown, ignored: Coverage, most: numb
       for (let i = within.length - 1; i >= 0; i--) tasks.push(placed(within[i]!, task));
       continue;
     }
-    if (coverage.isIgnored) ignoredCount++;
-    else if (++count <= most) {
+    if (coverage.isIgnored) {
+      ignoredCount++;
+      coverage.use();
+    } else if (++count <= most) {
       changes.push({ path: pathOf(place), old: textOf(task.old), new: textOf(task.now) });
     }
   }

@@ -38,23 +38,32 @@ async function fill(runtime: Awaited<ReturnType<typeof createRuntime>>): Promise
 const words = (now: string, ...more: string[]): string[] => ['--old', old, '--new', now, ...more];
 const here = (now: string, ...more: string[]): string[] => words(now, '--data-dir', dataDir, ...more);
 
-function run(given: string[]): { status: number | null; stdout: string; stderr: string } {
+function run(given: string[], more: NodeJS.ProcessEnv = {}): { status: number | null; stdout: string; stderr: string } {
   const { TRUNKLINE_POSTGRES: _, TRUNKLINE_DATA_DIR: __, ...env } = process.env;
   const program = ['--conditions=trunkline-source', main, 'rehearse', ...given];
-  const { status, stdout, stderr } = spawnSync(process.execPath, program, { env, encoding: 'utf8', timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, program, {
+    env: { ...env, ...more },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
   return { status, stdout, stderr };
 }
 
 describe('in a data directory', () => {
-  test('the same code: exit code 0', () => {
+  test('the same code: exit code 0, and a warning where it is one file', () => {
     const { status, stdout, stderr } = run(here(old));
-    expect([status, stderr]).toEqual([0, '']);
+    const warning = 'trunkline: warning: --old and --new are the same file: they cannot differ\n';
+    expect([status, stderr]).toEqual([0, warning]);
     expect(stdout).toMatch(/^5 events of 3 aggregates, 0 differ; [\d,]+ events\/s\n$/);
   });
 
   test('a store that is named as well counts for nothing: the directory says where its events are', () => {
-    const { status, stdout } = run(here(old, '--postgres', 'postgres://nobody@127.0.0.1:1/none'));
-    expect([status, stdout]).toEqual([0, expect.stringMatching(/^5 events of 3 aggregates, 0 differ/)]);
+    const nowhere = 'postgres://nobody@127.0.0.1:1/none';
+    const { status, stdout, stderr } = run(here(rounded, '--postgres', nowhere));
+    expect([status, stdout]).toEqual([1, expect.stringContaining('\n5 events of 3 aggregates, 2 differ')]);
+    const warning = `trunkline: warning: --postgres is not used: the events of ${dataDir} are in the directory itself\n`;
+    expect(stderr).toBe(warning);
+    expect(run(here(rounded), { TRUNKLINE_POSTGRES: nowhere }).stderr).toBe('');
   });
 
   test('other code: the differences, what moves the cursor written out, and exit code 1', () => {
@@ -81,11 +90,36 @@ describe('in a data directory', () => {
     expect(stdout).toContain('\n2 differ in ignored places only\n');
   });
 
+  test('a pattern that covers no difference is said, and the exit code is as without it', () => {
+    const { status, stderr } = run(here(rounded, '--ignore', 'order:cents', 'order:lines', 'price'));
+    const warnings = ['order:lines', 'price'].map(
+      (one) => `trunkline: warning: --ignore ${one} covers no difference\n`,
+    );
+    expect([status, stderr]).toEqual([0, warnings.join('')]);
+    expect(run(here(rounded, '--ignore', 'price')).status).toBe(1);
+    expect(JSON.parse(run(here(rounded, '--ignore', 'price', '--json')).stdout)).toMatchObject({
+      unusedIgnore: ['price'],
+    });
+  });
+
   test('some of them: by id, from one on, and all the rest counted', () => {
     expect(run(here(rounded, '--aggregate', 'order', '--id', 'o-3')).status).toBe(0);
     expect(run(here(rounded, '--from', 'order/o-2')).stdout).toMatch(/^order\/o-2.*\n.*\n3 events of 2 aggregates, 1 /);
     expect(run(here(rounded, '--limit', '1')).stdout).toContain('\n1 more differ; --limit describes more of them\n');
-    expect(run(here(rounded, '--until', '2020-01-01')).stdout).toMatch(/^0 events of 0 aggregates, 0 differ/);
+  });
+
+  test.each<[string[], string]>([
+    [['--until', '2020-01-01'], '--until left out all of 3 aggregates'],
+    [['--since', '2020-01-01', '--until', '2020-01-02'], '--since and --until left out all of 3 aggregates'],
+    [['--sample', '0.0001'], '--sample left out all of 3 aggregates'],
+    [['--aggregate', 'order', '--id', 'o-4'], 'the store has no aggregate order/o-4'],
+    [['--from', 'order/p'], 'the store has no aggregate of order from order/p on'],
+  ])('what compares nothing is no success: %s', (narrowing, why) => {
+    const { status, stdout, stderr } = run(here(rounded, ...narrowing));
+    expect([status, stderr]).toEqual([3, `trunkline: nothing was compared: ${why}\n`]);
+    expect(stdout).toMatch(/^0 events of 0 aggregates, 0 differ/);
+    const json = run(here(rounded, ...narrowing, '--json'));
+    expect([json.status, JSON.parse(json.stdout)]).toMatchObject([3, { aggregates: 0 }]);
   });
 
   test('a release that cannot read it, and the two the wrong way round', () => {
@@ -153,6 +187,36 @@ describe('what is refused', () => {
     ],
     ['a module without aggregates', words(stores, '--data-dir', 'HERE'), 1, /exports no aggregate/],
     ['no data directory', words(old, '--data-dir', '/nowhere'), 1, /^trunkline: \/nowhere is not a data directory/],
+    [
+      'a type that is not there',
+      words(rounded, '--data-dir', 'HERE', '--aggregate', 'ordr'),
+      2,
+      /^trunkline: option --aggregate: 'ordr' is no aggregate that both --old and --new have; these are order\n$/,
+    ],
+    [
+      'a pattern for such a type',
+      words(old, '--data-dir', 'HERE', '--ignore', 'ordr:cents'),
+      2,
+      /^trunkline: option --ignore: 'ordr:cents' is no path, and no type:path of a type that both sides have; these are basket, order\n$/,
+    ],
+    [
+      'to go on with such a type',
+      words(old, '--data-dir', 'HERE', '--from', 'ordr/o-1'),
+      2,
+      /^trunkline: option --from: /,
+    ],
+    [
+      'a type of 300 bytes',
+      words(old, '--data-dir', 'HERE', '--aggregate', 'o'.repeat(300)),
+      2,
+      /^trunkline: option --agg/,
+    ],
+    [
+      'times the wrong way round',
+      words(old, '--data-dir', 'HERE', '--since', '2026-02-01', '--until', '2026-01-01'),
+      2,
+      /^trunkline: option --since [^:]*: must be before --until: no event lies between them\n$/,
+    ],
     ['an id alone', words(old, '--data-dir', '/nowhere', '--id', 'o-1'), 2, /^error: --id needs --aggregate/],
   ])('%s', (_, given, status, stderr) => {
     expect(run(given.map((word) => word.replace('HERE', dataDir)))).toMatchObject({
