@@ -4,7 +4,10 @@ import { checkedJson, record, type Shape } from '../base/json.ts';
 import { checkBytes } from './limits.ts';
 import { plainToJson, toPlain } from './payload.ts';
 
-/** What metadata may hold; the named fields have a meaning throughout, the rest is the user's own. JSON values. */
+/**
+ * What metadata may hold; the named fields have a meaning throughout, the rest is the user's own. JSON values. `databaseRole` and
+ * `databaseLogin` are written by `raise_event` in the database alone: doors of the runtime leave them out.
+ */
 export interface Metadata {
   readonly correlationId?: string | undefined;
   readonly causationId?: string | undefined;
@@ -27,25 +30,22 @@ export const metadataTexts: ReadonlySet<string> = new Set([
   'source',
 ]);
 
-/** The role that raised an event by `raise_event`: the server writes it, and no client of ours may. */
-const databaseRole = 'databaseRole';
-/** The same of the role whose session ran that, where it is another one. */
-const databaseLogin = 'databaseLogin';
+/**
+ * What `raise_event` writes of who has raised an event: the role, and the one whose session ran that, where it is another. The server's
+ * word counts for that event alone: what comes in by a door of ours has neither, also where a handler passes an event's metadata on.
+ */
+const namesOfRoles = ['databaseRole', 'databaseLogin'];
 
 /** JSON of metadata; '' where there is none. @throws InvalidOptions, UnserialisableValue, CommandTooLarge */
 export function metadataToJson(metadata: unknown, option = 'metadata'): string {
   return plainMetadataToJson(toPlainMetadata(metadata, option), option);
 }
 
-/** A plain copy of metadata, its kinds checked. @throws InvalidOptions, UnserialisableValue */
+/** A plain copy of metadata, its kinds checked, without names of database roles. @throws InvalidOptions, UnserialisableValue */
 export function toPlainMetadata(metadata: unknown, option = 'metadata'): Metadata {
   checkMetadata(metadata, option);
   const plain = toPlain(metadata, option) as Record<string, unknown>;
-  for (const key of [databaseRole, databaseLogin]) {
-    if (Object.hasOwn(plain, key)) {
-      invalid(`${option}.${key}`, plain[key], 'is written by raise_event in the database alone');
-    }
-  }
+  for (const key of namesOfRoles) if (Object.hasOwn(plain, key)) delete plain[key];
   for (const key of Object.keys(plain)) if (metadataTexts.has(key)) checkText(plain[key], `${option}.${key}`);
   return plain as Metadata;
 }
