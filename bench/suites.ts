@@ -19,6 +19,7 @@ export const suites: readonly string[] = [
   'replay-from-store',
   'upcasting',
   'rehearse',
+  'rehearse-live',
   'handlers-catch-up',
   'handlers-live',
   'handlers-postgres',

@@ -82,6 +82,14 @@ export {
   type ProjectionDefinition,
   type ProjectionTable,
 } from './projections/projection.ts';
+export type {
+  LeftOut,
+  LiveDifference,
+  LiveEnd,
+  LiveRehearsalOptions,
+  LiveRehearsalStatus,
+} from './rehearsal/live/contract.ts';
+export type { RunningRehearsal } from './rehearsal/live/rehearsals.ts';
 export type { CloseOptions } from './runtime/close-options.ts';
 export type { EffectTables } from './runtime/effects.ts';
 export type { ForgottenHandler } from './runtime/forget-handler.ts';

@@ -49,6 +49,14 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'dispatch/slots.ts': { items: 'reused; maxInFlight', free: 'as items' },
   'dispatch/earlier-refusals.ts': { waiting: 'taken at the start, where it ends' },
+  'rehearsal/live/aggregates.ts': { known: 'the one used longest ago; at most 10,000' },
+  'rehearsal/live/candidate.ts': { asked: 'ends with its command' },
+  'rehearsal/live/recent-errors.ts': { recent: 'the oldest, beyond 100' },
+  'rehearsal/live/tap.ts': {
+    questions: 'its command has ended; the oldest, beyond 1,000',
+    batch: 'every turn',
+    waiting: 'judged; at most 4,096 and 32 MiB',
+  },
   'schemas/subset.ts': {
     running: 'the comparison ends',
     numbers: 'ends with its two documents; steps are counted',

@@ -128,6 +128,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   HandlerTimedOut: { handler: 'billing', timeoutMs: 20 },
   HandlerFailed: { handler: 'billing', cause: 'exit code 3' },
   CaughtUpTimedOut: { handler: 'billing', position: 9, reached: 3, timeoutMs: 20 },
+  RehearsalRunning: { aggregateTypes: ['order'] },
   StartTimedOut: { what: 'shard 0', module: 'file:///srv/context.js', timeoutMs: 60_000 },
   ProcessEnded: { what: "message 0198 ('debit' to account/a-1)", times: 5 },
   OnceCycle: { key: 'k', within: 'k' },

@@ -194,10 +194,21 @@ test('src imports what an option names through the gate alone; its threads confi
   }
   expect(found.import).toEqual(['base/user-module.ts']);
   // topics.ts, sink.ts, shapes.ts and user-sink.ts run in the flush thread, or in the command line, whose user names the module.
-  const entries = ['shard/thread.ts', 'flush/flush-thread.ts', 'subscriptions/worker-thread.ts'];
+  const entries = [
+    'shard/thread.ts',
+    'flush/flush-thread.ts',
+    'subscriptions/worker-thread.ts',
+    'rehearsal/live/live-thread.ts',
+  ];
   expect(found.confine!.sort()).toEqual([...entries, 'base/user-module.ts'].sort());
   // store/adapter.ts: options have been checked by then, and threads confine themselves.
-  const gate = ['shard/thread.ts', 'flush/user-sink.ts', 'subscriptions/worker-thread.ts', 'store/adapter.ts'];
+  const gate = [
+    'shard/thread.ts',
+    'flush/user-sink.ts',
+    'subscriptions/worker-thread.ts',
+    'store/adapter.ts',
+    'rehearsal/live/live-thread.ts',
+  ];
   expect(found.gate!.sort()).toEqual(
     [
       ...gate,

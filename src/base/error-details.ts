@@ -50,6 +50,7 @@ export interface ErrorDetails {
   InsideReducer: { aggregateType: string; id: string; called: string };
   RuntimeInsideShard: { module: string };
   ModuleMismatch: { module: string; aggregateType: string; reason: string };
+  RehearsalRunning: { aggregateTypes: string[] };
   /** A module of the user's holds what it was to start. */
   StartTimedOut: { what: string; module: string; timeoutMs: number };
   // pushed back: nothing was written, try again later

@@ -52,6 +52,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     'changes state: call it in the command (or method), after the raise() that it follows from',
   RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
   ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,
+  RehearsalRunning: (d) =>
+    `a rehearsal of ${d.aggregateTypes.join(', ')} is running, and there is one at a time; stop() it first`,
   StartTimedOut: (d) =>
     `${d.what} has not started within ${d.timeoutMs} ms: ${d.module} does not return, or awaits what does not come; ` +
     'mend it, or raise starts.timeoutMs',

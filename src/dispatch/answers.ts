@@ -8,14 +8,27 @@ import { GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
 import { nameWithSenders, sendersIn } from '../wire/message.ts';
 import { errorJson } from '../wire/payload.ts';
+import type { CommandTaps } from './command-taps.ts';
 import type { NamedSender, NamedSendOptions } from './named-sender.ts';
 import type { CommandWrite, ShardChannel } from './shard-channel.ts';
 
 /** Send what an ask group says, and answer the shard that asked. The asker's deadline bounds it. */
-export function answerAsk(sender: NamedSender, channel: ShardChannel, number: number, frame: FrameReader): void {
-  const type = frame.aggregateType;
+export function answerAsk(
+  { sender, taps }: { readonly sender: NamedSender; readonly taps: CommandTaps },
+  channel: ShardChannel,
+  number: number,
+  frame: FrameReader,
+): void {
+  const { aggregateType: type, aggregateId: id, dataJson: inputJson } = frame;
   const { command, senders } = sendersIn(frame.name);
   const answer = (data: string): void => {
+    taps.current?.answered(senders.at(-1)!, {
+      aggregateType: type,
+      aggregateId: id,
+      command,
+      inputJson,
+      answerJson: data,
+    });
     const write: CommandWrite = (ring) => {
       ring.frame(FrameKind.message, 0, 0, 0, '', '', '', '', data);
       ring.publish(GroupKind.answer, 0, number, 0, '');
@@ -37,6 +50,6 @@ export function answerAsk(sender: NamedSender, channel: ShardChannel, number: nu
   const askers = nameWithSenders('', senders);
   const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs, isInternal: true, askers };
   sender
-    .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, options)
+    .sendNamed(type, command, id, inputJson, frame.metadataJson, options)
     .then(({ value }) => answer(JSON.stringify({ value } satisfies Answer)), refuse);
 }

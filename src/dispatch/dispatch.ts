@@ -5,6 +5,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import type { MessageSettings } from '../model/message-options.ts';
 import type { ControlBlockWriter } from '../shared/control-block.ts';
 import type { DeliveryEvents } from '../wire/message.ts';
+import { CommandTaps } from './command-taps.ts';
 import { Deliveries } from './deliveries.ts';
 import { CommandDispatcher, type DispatcherOptions } from './dispatcher.ts';
 import type { Refused } from './fences.ts';
@@ -30,14 +31,16 @@ export class Dispatch {
   readonly dispatcher: CommandDispatcher;
   readonly deliveries: Deliveries;
   readonly refs: Refs;
+  readonly taps: CommandTaps = new CommandTaps();
   private readonly turns: Turns;
 
   constructor({ aggregates, control, bus, answers, options, messages, report }: DispatchParts) {
-    this.dispatcher = new CommandDispatcher(aggregates, control, options, answers);
+    this.dispatcher = new CommandDispatcher(aggregates, control, options, answers, this.taps);
     this.deliveries = new Deliveries(this.dispatcher, control, messages.settings, messages.events);
     this.refs = new Refs(aggregates, this.dispatcher);
     const { inFlight, progress, refusals } = this.dispatcher;
-    const parts = { inFlight, progress, refusals, answers, sender: this.dispatcher, deliveries: this.deliveries };
+    const { taps } = this;
+    const parts = { inFlight, progress, refusals, answers, taps, sender: this.dispatcher, deliveries: this.deliveries };
     this.turns = new Turns(parts, control, bus, report);
   }
 

@@ -15,6 +15,7 @@ import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { argumentsJson } from '../wire/payload.ts';
+import { CommandTaps } from './command-taps.ts';
 import type { Refused } from './fences.ts';
 import { InFlight } from './in-flight.ts';
 import type { NamedSender, NamedSendOptions } from './named-sender.ts';
@@ -57,6 +58,7 @@ export class CommandDispatcher implements CommandSender, NamedSender {
   private readonly channels: readonly ShardChannel[];
   private readonly slots: Slots<Pending>;
   private readonly options: Readonly<DispatcherOptions>;
+  private readonly taps: CommandTaps;
   private whenFull: DispatcherOptions['whenFull'];
 
   constructor(
@@ -64,12 +66,14 @@ export class CommandDispatcher implements CommandSender, NamedSender {
     control: ControlBlockWriter<'host'>,
     options: DispatcherOptions,
     answers: StoreAnswers,
+    taps: CommandTaps = new CommandTaps(),
   ) {
     this.types = types;
     this.storedTypes = types.map(storedTypeOf);
     this.commandNames = types.map((type) => Object.keys(type.commands));
     this.control = control;
     this.options = options;
+    this.taps = taps;
     this.whenFull = options.whenFull;
     this.progress = new Progress(control, options, this.refusals, answers);
     this.inFlight = new InFlight(options.maxInFlight, this.progress, this.refusals);
@@ -172,6 +176,10 @@ export class CommandDispatcher implements CommandSender, NamedSender {
       pending.isMessage = isMessage;
       pending.isInternal = isInternal;
       pending.onOutcome = named?.onOutcome;
+      const { current: tap } = this.taps;
+      if (tap !== undefined && !isRead && tap.wants(type, id)) {
+        pending.tapped = { typeIndex, commandIndex, id, inputJson, metadataJson };
+      }
       const slot = this.slots.add(pending);
       if (ack === 'raised') channel.ackOnRaiseBegins();
       const level =

@@ -5,6 +5,7 @@ import { guarded } from '../base/guarded.ts';
 import { onAbort } from '../base/on-abort.ts';
 import type { SendOptions } from '../model/aggregate.ts';
 import type { Level, Receipt } from '../model/receipt.ts';
+import type { TappedCommand } from './command-taps.ts';
 import type { CommandReceipt } from './receipt.ts';
 import type { ShardChannel, Waiting } from './shard-channel.ts';
 
@@ -22,6 +23,8 @@ export class Pending {
   isInternal = false;
   /** See `NamedSendOptions`. */
   onOutcome: ((position: number) => void) | undefined;
+  /** A tap wants to know what it comes to. */
+  tapped: TappedCommand | undefined;
   /** Where its group ends in the command ring; undefined while it waits for room. */
   endOfGroup: number | undefined;
   /** As what it waits for room. */

@@ -16,6 +16,7 @@ import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
 import type { Address } from '../wire/message.ts';
 import { answerAsk } from './answers.ts';
+import type { CommandTaps } from './command-taps.ts';
 import type { InFlight, OtherRing } from './in-flight.ts';
 import type { NamedSender } from './named-sender.ts';
 import type { Pending } from './pending.ts';
@@ -39,6 +40,7 @@ export interface TurnsParts extends ReplyContext {
   readonly inFlight: InFlight;
   readonly refusals: Refusals;
   readonly deliveries: MessageTaker;
+  readonly taps: CommandTaps;
   /** Questions go this way. */
   readonly sender: NamedSender;
 }
@@ -75,6 +77,7 @@ export class Turns {
       () => this.tellBus(),
       () => parts.deliveries.settledUpTo(this.written),
       () => parts.progress.advance(),
+      () => parts.taps.current?.endTurn(),
       () => this.tellRoom(),
     ];
   }
@@ -172,7 +175,7 @@ export class Turns {
         else if (ring.kind === GroupKind.fenced) {
           this.parts.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
         } else if (ring.kind === GroupKind.ask && channel) {
-          answerAsk(this.parts.sender, channel, ring.slot, frame.at(ring.framesStart));
+          answerAsk(this.parts, channel, ring.slot, frame.at(ring.framesStart));
         }
       } catch (error) {
         this.report(error);
@@ -230,8 +233,8 @@ export class Turns {
     if (pending.ack === 'raised') pending.channel.ackOnRaiseEnds();
     if (pending.raised) pending.raised.written(ring.firstPosition);
     if (pending.onOutcome !== undefined && ring.frameCount > 0) pending.onOutcome(ring.firstPosition);
-    if (pending.answered) return;
-    this.answer(pending, ring, ring.firstPosition);
+    if (!pending.answered) this.answer(pending, ring, ring.firstPosition);
+    if (pending.tapped !== undefined) this.parts.taps.current?.settled(pending.type, pending.tapped, ring);
   }
 
   /**

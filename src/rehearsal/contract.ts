@@ -2,7 +2,7 @@
 
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoreOptions } from '../store/adapter.ts';
-import type { StateChange } from './state-diff.ts';
+import type { StateChange } from './compare/state-diff.ts';
 import type { RehearsalFailure } from './two-folds.ts';
 
 /** Which history two releases are compared on, and how. */

@@ -3,10 +3,10 @@
 import { isError } from '../base/errors.ts';
 import type { FrameArchive } from '../store/store.ts';
 import { FrameReader } from '../wire/frame.ts';
+import type { Pair } from './compare/pairs.ts';
+import type { Coverage } from './compare/paths.ts';
+import { diffOf } from './compare/state-diff.ts';
 import type { RehearsalDifference } from './contract.ts';
-import type { Pair } from './pairs.ts';
-import type { Coverage } from './paths.ts';
-import { diffOf } from './state-diff.ts';
 import type { Turns } from './turns.ts';
 import { type EventAt, TwoFolds } from './two-folds.ts';
 

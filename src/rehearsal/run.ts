@@ -8,12 +8,12 @@ import { crc32 } from 'node:zlib';
 import { performance } from '../base/clock.ts';
 import { compareKeys } from '../base/key-order.ts';
 import type { FrameArchive } from '../store/store.ts';
+import { type Pair, type Pairs, pairOf, pairsOf } from './compare/pairs.ts';
+import { IgnoredPlaces } from './compare/paths.ts';
 import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from './contract.ts';
 import { type History, openHistory } from './history.ts';
 import { ComparedAggregate, type StoredAggregate, type TimeSpan, type Verdict } from './one-aggregate.ts';
 import { checkOptions } from './options.ts';
-import { type Pair, type Pairs, pairOf, pairsOf } from './pairs.ts';
-import { IgnoredPlaces } from './paths.ts';
 import { Turns } from './turns.ts';
 
 const differencesMost = 20;

@@ -5,7 +5,7 @@ import { tame } from '../base/tame.ts';
 import { evolveFrame } from '../shard/evolve.ts';
 import { freezeState } from '../shard/frozen.ts';
 import type { FrameReader } from '../wire/frame.ts';
-import type { Pair } from './pairs.ts';
+import type { Pair } from './compare/pairs.ts';
 
 /** Why one side has no state. */
 export interface RehearsalFailure {

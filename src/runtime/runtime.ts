@@ -26,6 +26,8 @@ import type {
   StateOf,
 } from '../model/aggregate.ts';
 import { checkLevel, type Level } from '../model/receipt.ts';
+import type { LiveRehearsalOptions } from '../rehearsal/live/contract.ts';
+import type { RunningRehearsal } from '../rehearsal/live/rehearsals.ts';
 import { callerOf, isInsideShard, noteViolation } from '../shard/shard-guard.ts';
 import type { EventQuery, StateAt } from '../store/store.ts';
 import type { ReadState } from '../wire/carried.ts';
@@ -239,6 +241,23 @@ export class Runtime implements AsyncDisposable {
       if (eventType !== undefined) dispatch.refs.checkEventNames([eventType], [aggregate]);
     }
     return flushThread.configure(options.stream?.name, { publishing });
+  }
+
+  /**
+   * Rehearse a release to come on live traffic: each command of a share of the aggregates runs once more, by the new definitions,
+   * in a thread of its own, on the state that its aggregate had; what it returns, raises, sends, asks and rejects is compared with
+   * what happened. Nothing of it leaves that thread. One at a time.
+   *
+   * ```ts
+   * await using rehearsal = await runtime.rehearse({ new: [OrderV2], share: 0.05, on: (difference) => log(difference) });
+   * rehearsal.status().different;
+   * ```
+   * @throws InvalidOptions, RehearsalRunning, ModuleMismatch, StartTimedOut, ThreadFailed, RuntimeInsideShard, RuntimeClosed, the
+   * signal's reason (as rejections)
+   */
+  async rehearse(options: LiveRehearsalOptions): Promise<RunningRehearsal> {
+    this.checkOpen();
+    return this.stages.rehearsals.start(options);
   }
 
   private checkOpen(): void {

@@ -19,6 +19,7 @@ const order = {
   /** No command comes in from here on. */
   admission: 'commands',
   messages: 'messages',
+  rehearsal: 'the rehearsal',
   handlers: 'handlers',
   relay: 'the relay of the outbox',
   /** Those in flight end. Messages in progress may need what they are kept in until here. */

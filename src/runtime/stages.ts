@@ -18,6 +18,7 @@ import { type LastRunStage, readLeftOver, recoverMessages } from './stage-last-r
 import { type LogStage, startLog } from './stage-log.ts';
 import { type OutboxStage, startOutbox } from './stage-outbox.ts';
 import { openReaders, type ReadersStage } from './stage-readers.ts';
+import { openRehearsals, type RehearsalsStage } from './stage-rehearsals.ts';
 import { type ShardsStage, startShards } from './stage-shards.ts';
 
 /** The parts of a running runtime. */
@@ -31,6 +32,7 @@ export type Stages = Given &
   HandlersStage &
   LastRunStage &
   ShardsStage &
+  RehearsalsStage &
   OutboxStage;
 
 /** Exported for tests, which let each stage fail. */
@@ -44,6 +46,7 @@ export const stages: StageList<Given, Stages> = StageList.of<Given>()
   .next('handlers', openHandlers)
   .next('the last run', readLeftOver)
   .next('shards', startShards)
+  .next('rehearsals', openRehearsals)
   .next('messages', recoverMessages)
   .next('the outbox', startOutbox);
 

@@ -10,17 +10,11 @@ import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { own } from '../base/own.ts';
 import { isThenable } from '../base/thenable.ts';
 import { flushPresets } from '../log/policy.ts';
-import {
-  type AnyAggregate,
-  type ArgumentsOf,
-  type EventOf,
-  reservedCommandNames,
-  type ShardContext,
-  type StateOf,
-} from '../model/aggregate.ts';
+import type { AnyAggregate, ArgumentsOf, EventOf, ShardContext, StateOf } from '../model/aggregate.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
 import { Actor } from '../shard/actor.ts';
 import { actorTypeOf } from '../shard/actor-type.ts';
+import { anyCommand } from '../shard/any-command.ts';
 import type { Command } from '../shard/command.ts';
 import { evolveFrame } from '../shard/evolve.ts';
 import { commandMethods, Execution, type ExecutionEnvironment } from '../shard/execution.ts';
@@ -259,20 +253,6 @@ function surroundings(aggregate: AnyAggregate, options: GivenOptions): Execution
     },
   };
 }
-
-/** Names that no command has, and marks that assertion libraries look for. */
-const notCommands: ReadonlySet<string> = new Set([...reservedCommandNames, 'asymmetricMatch', '$$typeof', 'nodeType']);
-
-// The kit knows no other definitions: whatever is asked of or sent to another aggregate is recorded by name.
-const anyCommand: object = new Proxy(
-  {},
-  {
-    getOwnPropertyDescriptor: (plain, name) =>
-      typeof name !== 'string' || name in plain || notCommands.has(name)
-        ? undefined
-        : { configurable: true, enumerable: true },
-  },
-);
 
 function isErrorClass(value: unknown): value is new (...args: any[]) => Error {
   return typeof value === 'function' && (value === Error || value.prototype instanceof Error);

@@ -2,6 +2,7 @@
 // of bytes have gone since one side last looked.
 import { afterEach, expect, test } from 'vitest';
 import { Bus } from '../../src/bus/bus.ts';
+import { CommandTaps } from '../../src/dispatch/command-taps.ts';
 import { CommandDispatcher } from '../../src/dispatch/dispatcher.ts';
 import type { OtherRing } from '../../src/dispatch/in-flight.ts';
 import { ShardChannel } from '../../src/dispatch/shard-channel.ts';
@@ -53,7 +54,8 @@ class Scene {
     const answers = new StoreAnswers();
     this.dispatcher = new CommandDispatcher([Held], this.control, options, answers);
     const { inFlight, progress, refusals } = this.dispatcher;
-    const parts = { inFlight, progress, refusals, answers, deliveries, sender: this.dispatcher };
+    const taps = new CommandTaps();
+    const parts = { inFlight, progress, refusals, answers, deliveries, taps, sender: this.dispatcher };
     this.turns = new Turns(parts, this.control, this.bus, (error) => this.reported.push(error));
     this.channel = new ShardChannel(0, commandRing, eventRing, new Notifier(this.shardWords, 0));
     this.dispatcher.inFlight.channels.push(this.channel);

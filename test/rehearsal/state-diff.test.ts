@@ -1,8 +1,8 @@
 // Where two states differ, whatever reducers have made them of; and which places a pattern leaves out.
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
-import { type Coverage, IgnoredPlaces, type Place, pathOf } from '../../src/rehearsal/paths.ts';
-import { diffOf } from '../../src/rehearsal/state-diff.ts';
+import { type Coverage, IgnoredPlaces, type Place, pathOf } from '../../src/rehearsal/compare/paths.ts';
+import { diffOf } from '../../src/rehearsal/compare/state-diff.ts';
 
 const ignoring = (...patterns: string[]): Coverage => new IgnoredPlaces(patterns, new Map()).of('order');
 const diff = (old: unknown, now: unknown, most = 10) => diffOf(old, now, ignoring(), most);

@@ -1,11 +1,11 @@
 // Which old definition stands beside which new one. The only place that pairs them by name.
 
-import { invalid } from '../base/checks.ts';
-import { compareKeys } from '../base/key-order.ts';
-import { tame } from '../base/tame.ts';
-import type { AnyAggregate } from '../model/aggregate.ts';
-import { namesOf, storedTypeOf } from '../model/aggregate-names.ts';
-import { checkAggregates } from '../model/aggregates-option.ts';
+import { invalid } from '../../base/checks.ts';
+import { compareKeys } from '../../base/key-order.ts';
+import { tame } from '../../base/tame.ts';
+import type { AnyAggregate } from '../../model/aggregate.ts';
+import { namesOf, storedTypeOf } from '../../model/aggregate-names.ts';
+import { checkAggregates } from '../../model/aggregates-option.ts';
 
 /** So many are named in an error. */
 const namesMost = 20;

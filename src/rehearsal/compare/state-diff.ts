@@ -6,8 +6,8 @@
 // A list of what is left to compare in place of calls within calls: a state may be nested deeper than the stack is.
 
 import { inspect, types } from 'node:util';
-import { own } from '../base/own.ts';
-import { tame } from '../base/tame.ts';
+import { own } from '../../base/own.ts';
+import { tame } from '../../base/tame.ts';
 import { type Coverage, type Place, pathOf } from './paths.ts';
 
 /** A place where two states differ. */

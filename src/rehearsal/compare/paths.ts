@@ -1,8 +1,8 @@
 // Places within a state, as text and as patterns: `totals.net`, `items[3].price`, `rates["EUR"]`.
 
-import { invalid } from '../base/checks.ts';
-import { parseJson } from '../base/foreign-file.ts';
-import { tame } from '../base/tame.ts';
+import { invalid } from '../../base/checks.ts';
+import { parseJson } from '../../base/foreign-file.ts';
+import { tame } from '../../base/tame.ts';
 import { listed } from './pairs.ts';
 
 /** A name within its owner; from the place itself up to the state. Made for each thing looked at, so text is made later. */

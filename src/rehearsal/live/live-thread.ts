@@ -1,0 +1,127 @@
+// Entry of a live rehearsal's thread: a leaf. Imports the release to come, and tries one command after the other.
+//
+// What a command holds here, or ends, costs the service nothing: the host ends the thread, and the rehearsal with it.
+
+import { setInterval } from '../../base/clock.ts';
+import { describeError, TrunklineError } from '../../base/errors.ts';
+import { guarded } from '../../base/guarded.ts';
+import { runThread, threadData, threadPort } from '../../base/thread-entry.ts';
+import { confineModules, importUserModule } from '../../base/user-module.ts';
+import { toWire } from '../../base/wire-error.ts';
+import type { AnyAggregate } from '../../model/aggregate.ts';
+import { exportedAggregate } from '../../model/aggregate-names.ts';
+import { actorTypeOf } from '../../shard/actor-type.ts';
+import { Loader } from '../../shard/loader.ts';
+import { enterShard, violation } from '../../shard/shard-guard.ts';
+import { ControlBlock } from '../../shared/control-block.ts';
+import { IgnoredPlaces } from '../compare/paths.ts';
+import { RehearsedAggregates } from './aggregates.ts';
+import { Candidate } from './candidate.ts';
+import type { FromThread, HandedOver, Judged, LiveThreadData, RehearsedType, ToThread } from './contract.ts';
+import { Judge, type JudgedType } from './judge.ts';
+
+/** So many verdicts go in one message at most. */
+const judgedMost = 64;
+const beatEveryMs = 250;
+
+const data = threadData<LiveThreadData>();
+const report = (message: FromThread): void => threadPort.postMessage(message);
+
+async function definitionOf({ name, module }: RehearsedType): Promise<AnyAggregate> {
+  report({ type: 'importing', module });
+  const exported = await importUserModule(module);
+  refuseRuntime();
+  const definition = exportedAggregate(exported, name);
+  if (definition !== undefined) return definition;
+  throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });
+}
+
+function refuseRuntime(): void {
+  const module = violation();
+  if (module !== undefined) throw new TrunklineError('RuntimeInsideShard', { module });
+}
+
+async function makeContext(): Promise<object> {
+  const { context } = data;
+  if (context === undefined) return {};
+  report({ type: 'importing', module: context });
+  const made = (await importUserModule(context)).default;
+  refuseRuntime();
+  return (typeof made === 'function' ? await made({ shard: 0, shards: 1 }) : made) ?? {};
+}
+
+async function judgeOver(loader: Loader): Promise<Judge> {
+  const types: (JudgedType | undefined)[] = [];
+  for (const rehearsed of data.types) {
+    const definition = rehearsed && (await definitionOf(rehearsed));
+    const { commands } = rehearsed ?? { commands: [] };
+    types.push(definition && { type: actorTypeOf(definition, types.length), commands });
+  }
+  const definitions = types.flatMap((judged) => judged?.type.definition ?? []);
+  const { groupLimit, allTypes } = data;
+  const candidate = new Candidate(definitions, allTypes, { context: await makeContext(), groupLimit });
+  const named = data.types.flatMap((one) => one?.names.map((name) => [name, one.storedType] as const) ?? []);
+  const aggregates = new RehearsedAggregates(loader, new ControlBlock(data.controlBlock));
+  return new Judge(types, aggregates, candidate, new IgnoredPlaces(data.ignore, new Map(named)));
+}
+
+/** Until the host says stop. */
+function serve(judge: Judge): Promise<void> {
+  const waiting: HandedOver[] = [];
+  let isStopping = false;
+  let wake = (): void => {};
+  threadPort.on(
+    'message',
+    guarded((message: ToThread) => {
+      if (message.type === 'stop') isStopping = true;
+      else waiting.push(...message.commands);
+      wake();
+    }),
+  );
+  return (async () => {
+    let judged: Judged[] = [];
+    const flush = (): void => {
+      if (judged.length > 0) report({ type: 'judged', judged });
+      judged = [];
+    };
+    while (!isStopping) {
+      const command = waiting.shift();
+      if (command === undefined) {
+        flush();
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      judged.push(await judge.judge(command));
+      if (judged.length >= judgedMost) flush();
+    }
+    flush();
+  })();
+}
+
+async function main(): Promise<void> {
+  enterShard(() => {});
+  confineModules(data.moduleRoots);
+  const stray = (message: string) => (reason: unknown) =>
+    report({ type: 'warning', message, details: { err: describeError(reason) } });
+  process.on('unhandledRejection', guarded(stray('a promise that a rehearsed command did not await was rejected')));
+  process.on('uncaughtException', guarded(stray('a callback of a rehearsed command has thrown')));
+  const beat = new Int32Array(data.beat);
+  setInterval(
+    guarded(() => Atomics.add(beat, 0, 1)),
+    beatEveryMs,
+  ).unref();
+  const loader = await Loader.open(data);
+  try {
+    const judge = await judgeOver(loader);
+    report({ type: 'ready' });
+    await serve(judge);
+  } catch (error) {
+    report({ type: 'failed', error: toWire(error, { aggregateType: '', command: '' }) });
+  } finally {
+    await loader.close();
+  }
+}
+
+runThread(main);

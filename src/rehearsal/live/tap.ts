@@ -1,0 +1,138 @@
+// What the main thread does for a rehearsal: it picks commands, copies what they were given and came to, and hands them over,
+// once a turn. Bounded by time, by bytes, and by how far the rehearsal is behind. Host thread.
+
+import { crc32 } from 'node:zlib';
+import { dateMs, performance } from '../../base/clock.ts';
+import type { CommandTap, TappedCommand, TappedQuestion } from '../../dispatch/command-taps.ts';
+import type { RingConsumer } from '../../shared/ring/consumer.ts';
+import { GroupFlag } from '../../shared/ring/ring.ts';
+import type { Address } from '../../wire/message.ts';
+import type { HandedOver, LeftOut } from './contract.ts';
+
+/** Commands, and their bytes, that wait for their judgement. */
+const queueMost = 4_096;
+const queueBytesMost = 32 << 20;
+/** Copying 4 KiB takes less than a microsecond (measured: 0.3 to 0.6): a larger command would overrun its budget at once. */
+const bytesPerMicro = 4_096;
+/** How much time that was not used may be used later, in budgets. */
+const creditMost = 1_000;
+/** Commands that wait for answers, and the questions of each. */
+const askersMost = 1_000;
+const questionsMost = 1_000;
+const none: readonly TappedQuestion[] = [];
+
+export interface TapSettings {
+  /** As they are stored. */
+  readonly types: ReadonlySet<string>;
+  readonly share: number;
+  readonly budgetMicros: number;
+}
+
+export class RehearsalTap implements CommandTap {
+  private overBudget = 0;
+  private behind = 0;
+  spentMicros = 0;
+  private readonly settings: TapSettings;
+  private readonly send: (commands: readonly HandedOver[]) => void;
+  private readonly questions = new Map<string, TappedQuestion[]>();
+  private batch: HandedOver[] = [];
+  /** Those that were sent, in their order. */
+  private readonly waiting: { readonly command: TappedCommand; readonly bytes: number }[] = [];
+  private waitingBytes = 0;
+  private creditMicros = 0;
+
+  constructor(settings: TapSettings, send: (commands: readonly HandedOver[]) => void) {
+    this.settings = settings;
+    this.send = send;
+  }
+
+  wants(aggregateType: string, id: string): boolean {
+    const { share, types } = this.settings;
+    if (share === 0 || !types.has(aggregateType)) return false;
+    return share === 1 || crc32(`${aggregateType}/${id}`) < share * 2 ** 32;
+  }
+
+  answered({ aggregateType, aggregateId }: Address, question: TappedQuestion): void {
+    if (!this.wants(aggregateType, aggregateId)) return;
+    const { questions } = this;
+    const key = keyOf(aggregateType, aggregateId);
+    const known = questions.get(key);
+    if (known !== undefined) {
+      if (known.length < questionsMost) known.push(question);
+      return;
+    }
+    // Of a command whose shard has died, answers would stay.
+    if (questions.size >= askersMost) questions.delete(questions.keys().next().value!);
+    questions.set(key, [question]);
+  }
+
+  settled(aggregateType: string, command: TappedCommand, group: RingConsumer): void {
+    const began = performance.now();
+    const { budgetMicros } = this.settings;
+    this.creditMicros = Math.min(this.creditMicros + budgetMicros, creditMost * budgetMicros);
+    const questions = this.takeQuestions(aggregateType, command.id);
+    const bytes = group.framesBytes + group.replyBytes + command.inputJson.length + command.metadataJson.length;
+    if (this.creditMicros < 0 || bytes > budgetMicros * bytesPerMicro) this.overBudget++;
+    else if (this.waiting.length >= queueMost || this.waitingBytes + bytes > queueBytesMost) this.behind++;
+    else {
+      this.waiting.push({ command, bytes });
+      this.waitingBytes += bytes;
+      this.batch.push(handedOver(command, group, questions));
+    }
+    this.spend(began);
+  }
+
+  endTurn(): void {
+    if (this.batch.length === 0) return;
+    const began = performance.now();
+    const { batch } = this;
+    this.batch = [];
+    this.send(batch);
+    this.spend(began);
+  }
+
+  /** How many were left out. */
+  get leftOut(): Pick<LeftOut, 'budget' | 'queue'> {
+    return { budget: this.overBudget, queue: this.behind };
+  }
+
+  /** The command that is at work, or next. */
+  get first(): TappedCommand | undefined {
+    return this.waiting[0]?.command;
+  }
+
+  /** So many have been judged. */
+  judged(count: number): void {
+    for (const { bytes } of this.waiting.splice(0, count)) this.waitingBytes -= bytes;
+  }
+
+  private takeQuestions(aggregateType: string, id: string): readonly TappedQuestion[] {
+    if (this.questions.size === 0) return none;
+    const key = keyOf(aggregateType, id);
+    const questions = this.questions.get(key) ?? none;
+    this.questions.delete(key);
+    return questions;
+  }
+
+  private spend(began: number): void {
+    const micros = (performance.now() - began) * 1000;
+    this.spentMicros += micros;
+    this.creditMicros -= micros;
+  }
+}
+
+/** No name and no id holds U+0000. */
+const keyOf = (aggregateType: string, id: string): string => `${aggregateType}\0${id}`;
+
+function handedOver(command: TappedCommand, group: RingConsumer, questions: readonly TappedQuestion[]): HandedOver {
+  const { version, firstPosition, flags, frameCount, framesBytes, framesStart, replyStart, replyBytes } = group;
+  const readAt = dateMs();
+  // The ring's bytes are given back; and of a pool of buffers a message would carry the whole.
+  const copy = new Uint8Array(group.bytes.subarray(framesStart, replyStart + replyBytes));
+  return {
+    ...command,
+    ...{ version, firstPosition, frameCount, framesBytes, questions, readAt },
+    flags: flags & (GroupFlag.value | GroupFlag.nothing | GroupFlag.repeated),
+    group: copy,
+  };
+}

@@ -1,0 +1,169 @@
+// A release to come, tried on what the running one is sent: what is compared, and what is left out.
+import { afterEach, describe, expect, test } from 'vitest';
+import type {
+  LiveDifference,
+  LiveRehearsalOptions,
+  LiveRehearsalStatus,
+} from '../../../src/rehearsal/live/contract.ts';
+import type { RunningRehearsal } from '../../../src/rehearsal/live/rehearsals.ts';
+import type { Runtime } from '../../../src/runtime/runtime.ts';
+import { scratchFolder, startRuntime } from '../../runtime/scratch.ts';
+import { Till } from './tills.ts';
+import { Till as Next } from './tills-next.ts';
+
+let runtime: Runtime;
+const differences: LiveDifference[] = [];
+afterEach(() => {
+  differences.length = 0;
+});
+
+async function rehearsed(
+  options: Partial<LiveRehearsalOptions> = {},
+  dataDir = scratchFolder(),
+): Promise<RunningRehearsal> {
+  runtime = await startRuntime({ dataDir, aggregates: [Till], shards: 2 });
+  return runtime.rehearse({
+    new: [Next],
+    share: 1,
+    budgetMicros: 100_000,
+    maxErrorShare: 1,
+    on: (difference) => differences.push(difference),
+    ...options,
+  });
+}
+
+/** Resolves when so many commands have been judged. */
+async function judged(rehearsal: RunningRehearsal, count: number): Promise<LiveRehearsalStatus> {
+  const total = ({ commands, leftOut: { budget, queue, state, notExecuted } }: LiveRehearsalStatus): number =>
+    commands + budget + queue + state + notExecuted;
+  await expect.poll(() => total(rehearsal.status()), { timeout: 20_000 }).toBe(count);
+  return rehearsal.status();
+}
+
+const places = (): unknown =>
+  differences.map(({ command, changes }) => [command, ...changes.map(({ path }) => path).sort()]);
+
+test('commands that both answer alike: events, values, rejections, failures, questions and messages', async () => {
+  const rehearsal = await rehearsed();
+  const [a, b] = [runtime.ref(Till, 'a'), runtime.ref(Till, 'b')];
+  await a.sell(500);
+  await a.sell(300);
+  await a.sell(0).catch(() => {});
+  await a.fail('as it is').catch(() => {});
+  await b.sellLikewise('a');
+  await a.passOn('b');
+  await a.empty();
+  await a.empty().catch(() => {});
+  // `average` and the message's `sell` are commands as well.
+  const status = await judged(rehearsal, 10);
+  expect(places()).toEqual([]);
+  expect(status).toMatchObject({ commands: 10, different: 0, ignored: 0, errors: 0, state: 'running' });
+  expect(await rehearsal.stop()).toMatchObject({ state: 'ended', endedBy: 'stopped', commands: 10 });
+});
+
+test('what differs is told by its place', async () => {
+  const rehearsal = await rehearsed();
+  const [a, b, c] = [runtime.ref(Till, 'a'), runtime.ref(Till, 'b'), runtime.ref(Till, 'c')];
+  await a.sell(13);
+  await a.sell(1);
+  await a.sell(99);
+  await a.sell(777);
+  await a.average();
+  await b.sell(100);
+  await c.sell(100);
+  await a.sellLikewise('b');
+  await a.passOn('lost');
+  const status = await judged(rehearsal, 11);
+  expect(places()).toEqual([
+    ['sell', 'events[0].data.cents', 'value.total'],
+    ['sell', 'events[0]', 'rejection', 'value'],
+    ['sell', 'events[1]', 'value.total'],
+    ['average', 'value.average'],
+    ['sellLikewise', 'asked[0].aggregateId', 'error', 'events[0]', 'value'],
+    ['passOn', 'sent[0].aggregateId'],
+  ]);
+  expect(differences[0]).toMatchObject({ aggregateType: 'till', aggregateId: 'a', version: 0, changeCount: 2 });
+  expect(differences[0]!.changes[1]).toEqual({ path: 'events[0].data.cents', old: '13', new: '12' });
+  expect(status).toMatchObject({ commands: 11, different: 6, errors: 1 });
+});
+
+test('state goes by what has happened, not by what the candidate would have made of it', async () => {
+  const rehearsal = await rehearsed();
+  const a = runtime.ref(Till, 'a');
+  await a.sell(13);
+  for (let i = 0; i < 20; i++) await a.sell(50);
+  expect(await judged(rehearsal, 21)).toMatchObject({ commands: 21, different: 1 });
+});
+
+test('an aggregate with a history is loaded, by the reducers of the release to come', async () => {
+  const dataDir = scratchFolder();
+  {
+    await using before = await startRuntime({ dataDir, aggregates: [Till], shards: 2 });
+    const a = before.ref(Till, 'a');
+    for (let i = 0; i < 150; i++) await a.sell(100);
+    for (let i = 0; i < 3; i++) await a.sell(777);
+  }
+  const rehearsal = await rehearsed({}, dataDir);
+  await runtime.ref(Till, 'a').average();
+  await runtime.ref(Till, 'a').sell(5);
+  expect(await judged(rehearsal, 2)).toMatchObject({ commands: 2, different: 1, leftOut: { state: 0 } });
+  expect(differences[0]).toMatchObject({ command: 'average', version: 153 });
+});
+
+test('differences that are meant are counted apart', async () => {
+  const rehearsal = await rehearsed({ ignore: ['till:events[*].data.cents', 'value.total'] });
+  await runtime.ref(Till, 'a').sell(13);
+  await runtime.ref(Till, 'a').sell(1);
+  expect(await judged(rehearsal, 2)).toMatchObject({ commands: 2, ignored: 1, different: 1 });
+  expect(differences).toMatchObject([{ command: 'sell', version: 1 }]);
+});
+
+test('a repeated command is not rehearsed again, and one that was not executed is left out', async () => {
+  const rehearsal = await rehearsed();
+  const a = runtime.ref(Till, 'a').with({ idempotencyKey: 'k' });
+  await a.sell(100);
+  await a.sell(100);
+  expect(await judged(rehearsal, 2)).toMatchObject({ commands: 1, leftOut: { notExecuted: 1 } });
+});
+
+describe('bounds', () => {
+  test('share 0 takes nothing, and a share takes the same aggregates each time', async () => {
+    const rehearsal = await rehearsed({ share: 0 });
+    await runtime.ref(Till, 'a').sell(13);
+    await rehearsal.stop();
+    expect(rehearsal.status()).toMatchObject({ commands: 0, hostMicros: 0 });
+    const half = await runtime.rehearse({ new: [Next], share: 0.5, budgetMicros: 100_000 });
+    for (let round = 0; round < 2; round++) for (let i = 0; i < 40; i++) await runtime.ref(Till, `t-${i}`).sell(10);
+    const { commands } = await half.stop();
+    expect(commands % 2).toBe(0);
+    expect(commands).toBeGreaterThan(10);
+    expect(commands).toBeLessThan(70);
+  });
+
+  test('a command that costs more than its budget is left out', async () => {
+    const rehearsal = await rehearsed({ budgetMicros: 1 });
+    await runtime
+      .ref(Till, 'a')
+      .fail('x'.repeat(20_000))
+      .catch(() => {});
+    expect(await judged(rehearsal, 1)).toMatchObject({ commands: 0, leftOut: { budget: 1 } });
+  });
+
+  test('one at a time', async () => {
+    const rehearsal = await rehearsed();
+    await expect(runtime.rehearse({ new: [Next] })).rejects.toMatchObject({ code: 'RehearsalRunning' });
+    await rehearsal.stop();
+    await using _ = await runtime.rehearse({ new: [Next] });
+  });
+
+  test('it ends itself when too much fails', async () => {
+    const rehearsal = await rehearsed({ maxErrorShare: 0.5 });
+    const a = runtime.ref(Till, 'a');
+    for (let i = 0; i < 120; i++) await a.sell(666);
+    const { endedBy, commands, errors } = await rehearsal.ended;
+    expect(endedBy).toBe('errors');
+    expect(errors).toBe(commands);
+    expect(errors).toBeGreaterThanOrEqual(100);
+    await a.sell(1);
+  });
+});

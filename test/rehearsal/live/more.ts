@@ -1,0 +1,1 @@
+export default { more: 7 };

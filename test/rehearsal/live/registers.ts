@@ -1,0 +1,31 @@
+// The running release's tills have another name in the one to come; it has a context, too.
+import { defineAggregate } from '../../../src/model/aggregate.ts';
+import { event } from '../../../src/model/event-spec.ts';
+
+export const Register = defineAggregate('register', {
+  module: import.meta.url,
+  renamedFrom: ['till'],
+  state: () => ({ cents: 0, sales: 0 }),
+  events: { Sold: event<{ cents: number }>(), Emptied: event<{ cents: number }>() },
+  evolve: {
+    Sold: (state, { cents }) => ({ cents: state.cents + cents, sales: state.sales + 1 }),
+    Emptied: (state, { cents }) => ({ ...state, cents: state.cents - cents }),
+  },
+  commands: {
+    sell(till, cents: number) {
+      till.raise('Sold', { cents });
+      return { total: till.state.cents };
+    },
+    async sellLikewise(till, from: string): Promise<number> {
+      const { average } = await till.ask(Register, from).average();
+      till.raise('Sold', { cents: average });
+      return average;
+    },
+    average(till): { average: number } {
+      return { average: Math.round(till.state.cents / till.state.sales) };
+    },
+    passOn(till, to: string): void {
+      till.send(Register, to).sell(till.state.cents + till.context.more);
+    },
+  },
+});
