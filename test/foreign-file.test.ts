@@ -57,7 +57,7 @@ test('a file is read whole, or refused by what is wrong with it; its descriptor 
     [written('latin', Buffer.from([0x7b, 0xe4, 0x7d])), /is not UTF-8/],
     [link, /is a symbolic link/],
     [join(folder, 'pipe'), /is no regular file/], // and nothing waits for its other end
-    [folder, /is no regular file/],
+    [folder, /is a folder, and a file is expected/],
   ] as const) {
     const refusal = expect.objectContaining({ code: 'FileRefused', message: expect.stringMatching(reason) });
     expect(() => readText(file, 100_000), file).toThrow(refusal);

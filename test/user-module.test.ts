@@ -193,7 +193,7 @@ test('src imports what an option names through the gate alone; its threads confi
     if (/\bconfineModules\(/.test(text)) found.confine!.push(file);
   }
   expect(found.import).toEqual(['base/user-module.ts']);
-  // topics.ts, sink.ts, shapes.ts and user-sink.ts run in the flush thread, or in the command line, whose user names the module.
+  // load.ts, topics.ts, sink.ts, shapes.ts and user-sink.ts run in the flush thread, or in the command line, whose user names the module.
   const entries = [
     'shard/thread.ts',
     'flush/flush-thread.ts',
@@ -212,7 +212,6 @@ test('src imports what an option names through the gate alone; its threads confi
   expect(found.gate!.sort()).toEqual(
     [
       ...gate,
-      'cli/topics.ts',
       'schemas/load.ts',
       'adapters/kafka/shapes.ts',
       'adapters/kafka/sink.ts',

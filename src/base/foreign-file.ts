@@ -11,7 +11,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { closeSync, constants, createReadStream, fstatSync, open, openSync, readSync } from './disk.ts';
+import { closeSync, constants, createReadStream, fstatSync, open, openSync, readSync, type Stats } from './disk.ts';
 import { TrunklineError } from './errors.ts';
 import { DEPTH_LIMIT, depthOf } from './json-depth.ts';
 
@@ -79,7 +79,8 @@ export function readBytes(file: string, bytesMost: number, offset = 0): Buffer |
     return absent(file, error);
   }
   try {
-    if (!fstatSync(descriptor).isFile()) throw notRegular(file);
+    const stats = fstatSync(descriptor);
+    if (!stats.isFile()) throw notRegular(file, stats);
     const gathered = new Gathered(file, bytesMost);
     for (;;) {
       const piece = Buffer.allocUnsafe(pieceBytes);
@@ -97,7 +98,8 @@ export async function readTextLater(file: string, bytesMost: number): Promise<st
   const handle = await open(file, readFlags).catch((error: unknown) => absent(file, error));
   if (handle === undefined) return undefined;
   try {
-    if (!(await handle.stat()).isFile()) throw notRegular(file);
+    const stats = await handle.stat();
+    if (!stats.isFile()) throw notRegular(file, stats);
     const gathered = new Gathered(file, bytesMost);
     for (;;) {
       const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(pieceBytes), 0, pieceBytes, gathered.held);
@@ -223,4 +225,5 @@ function absent(file: string, error: unknown): undefined {
   throw error;
 }
 
-const notRegular = (file: string): TrunklineError => refused(file, 'is no regular file; remove it');
+const notRegular = (file: string, stats: Stats): TrunklineError =>
+  refused(file, stats.isDirectory() ? 'is a folder, and a file is expected' : 'is no regular file; remove it');

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { rmSync } from '../base/disk.ts';
 import { parseJson, readText, refused } from '../base/foreign-file.ts';
 import { fits, record } from '../base/json.ts';
+import { onPath } from '../base/path-fault.ts';
 import { makePrivateFolder, writePrivate } from '../base/private-file.ts';
 import type { FilesByPath } from './markdown.ts';
 
@@ -18,20 +19,27 @@ export interface Difference {
   readonly what: 'missing' | 'different' | 'left over';
 }
 
+/** @throws FileRefused */
 export function writeDocument(file: string, content: string): void {
-  makePrivateFolder(dirname(file));
-  writePrivate(file, content);
+  onPath(file, 'written', () => {
+    makePrivateFolder(dirname(file));
+    writePrivate(file, content);
+  });
 }
 
-/** @throws FileRefused, errors of the file system */
+/** @throws FileRefused */
 export function checkDocument(file: string, content: string): Difference[] {
-  const found = readText(file, bytesMost);
+  const found = read(file);
   if (found === content) return [];
   return [{ path: file, what: found === undefined ? 'missing' : 'different' }];
 }
 
-/** Files of the folder that are not the catalogue's stay. @throws FileRefused, errors of the file system */
+/** Files of the folder that are not the catalogue's stay. @throws FileRefused */
 export function writeFolder(folder: string, files: FilesByPath): void {
+  onPath(folder, 'written', () => writeFiles(folder, files));
+}
+
+function writeFiles(folder: string, files: FilesByPath): void {
   for (const path of leftOver(folder, files)) rmSync(join(folder, path), { force: true });
   const folders = new Set<string>();
   for (const [path, content] of [...files, [listName, listText(files)] as const]) {
@@ -43,7 +51,7 @@ export function writeFolder(folder: string, files: FilesByPath): void {
   }
 }
 
-/** @throws FileRefused, errors of the file system */
+/** @throws FileRefused */
 export function checkFolder(folder: string, files: FilesByPath): Difference[] {
   const differences = [...files].flatMap(([path, content]) =>
     checkDocument(join(folder, path), content).map(({ what }): Difference => ({ path, what })),
@@ -52,14 +60,16 @@ export function checkFolder(folder: string, files: FilesByPath): Difference[] {
   return [...differences, ...over].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+const read = (file: string): string | undefined => onPath(file, 'read', () => readText(file, bytesMost));
+
 /** Files that an earlier catalogue has made here, and that this one does not. */
 function leftOver(folder: string, files: FilesByPath): string[] {
-  return listed(folder).filter((path) => !files.has(path) && readText(join(folder, path), bytesMost) !== undefined);
+  return listed(folder).filter((path) => !files.has(path) && read(join(folder, path)) !== undefined);
 }
 
 function listed(folder: string): string[] {
   const file = join(folder, listName);
-  const content = readText(file, bytesMost);
+  const content = read(file);
   if (content === undefined) return [];
   const parsed = parseJson(content);
   const paths = fits(parsed, record) ? parsed.files : undefined;

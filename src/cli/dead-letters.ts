@@ -5,7 +5,9 @@ import { type Command, Option } from 'commander';
 import { createReadStream } from '../base/disk.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { collectText, parseJson } from '../base/foreign-file.ts';
+import { pathFault } from '../base/path-fault.ts';
 import { shown } from '../base/shown.ts';
+import { tame } from '../base/tame.ts';
 import type { DeadLetter, DeadLetterOutcome } from '../dead-letters/dead-letters.ts';
 import type { DeadLetterSelection } from '../dead-letters/letter-query.ts';
 import { changeDeadLetters, REQUEST_BYTES_LIMIT, readDeadLetters } from '../runtime/offline-handlers.ts';
@@ -137,7 +139,7 @@ async function dataIn(file: string): Promise<unknown> {
   const source = file === '-' ? process.stdin : createReadStream(file);
   const text = await collectText(source, file, REQUEST_BYTES_LIMIT).catch((error: Error) => {
     if (error instanceof TrunklineError) throw error;
-    return refuse(`cannot be read: ${error.message}`);
+    return refuse(`'${tame(file, 200)}' cannot be read: ${pathFault(error) ?? error.message}`);
   });
   const data = parseJson(text);
   return data === undefined ? refuse('is no JSON, or nested too deep', text) : data;

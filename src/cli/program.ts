@@ -3,8 +3,9 @@
 import { Command, CommanderError } from 'commander';
 import { storeCommands } from '../adapters/commands.ts';
 import { readFileSync } from '../base/disk.ts';
-import { isError } from '../base/errors.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
 import { checkedJson, object, text } from '../base/json.ts';
+import { pathFault } from '../base/path-fault.ts';
 import { Found } from '../terminal/output.ts';
 import { parserError, print, printError } from '../terminal/print.ts';
 import { refuseEmptyWords } from '../terminal/words.ts';
@@ -49,8 +50,16 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
 }
 
 function tell(error: unknown): void {
-  printError(`trunkline: ${error instanceof Error ? error.message : String(error)}`);
+  printError(`trunkline: ${messageOf(error)}`);
   if (process.env.TRUNKLINE_DEBUG && error instanceof Error) printError(...String(error.stack).split('\n'));
+}
+
+/** A path that no error of ours names: by what the file system says of it. */
+function messageOf(error: unknown): string {
+  const fault = error instanceof TrunklineError ? undefined : pathFault(error);
+  const { path } = (error ?? {}) as NodeJS.ErrnoException;
+  if (fault !== undefined && path !== undefined) return `${path} cannot be used: ${fault}`;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** 2: words that are not understood; 1: everything else that goes wrong; 128 and its number: a signal has ended it early. */

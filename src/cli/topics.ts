@@ -1,13 +1,12 @@
 // `trunkline topics`: the topics of a stream, as they are and as they should be.
 
-import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { openHostsOf } from '../adapters/kafka/settings.ts';
 import { applyTopics, type PlannedChange, planTopics } from '../adapters/kafka/topic-plan.ts';
 import { TrunklineError } from '../base/errors.ts';
-import { importUserModule } from '../base/user-module.ts';
 import { declaredEvents } from '../model/catalogue.ts';
 import type { RuntimeOptions } from '../runtime/options.ts';
+import { exportsOf } from '../schemas/load.ts';
 import { type OutputOptions, output, withJson } from '../terminal/output.ts';
 import { warnOfOpen } from '../terminal/print.ts';
 import { fromModule } from './user-code.ts';
@@ -51,11 +50,7 @@ function line({ topic, what, wanted, found, obstacle }: PlannedChange): string {
 }
 
 async function optionsOf({ config }: Given): Promise<Required<Pick<RuntimeOptions, 'stream' | 'aggregates'>>> {
-  // A path may be relative here: to where the command runs.
-  const url = URL.canParse(config) ? config : pathToFileURL(config).href; // what is no file's is refused by the gate
-  const { default: options } = (await fromModule(config, () => importUserModule(url))) as {
-    default?: Partial<RuntimeOptions>;
-  };
+  const { default: options } = (await fromModule(config, exportsOf)) as { default?: Partial<RuntimeOptions> };
   const { stream, aggregates } = options ?? {};
   if (stream && aggregates) {
     for (const { host } of openHostsOf(stream.options)) warnOfOpen(host);

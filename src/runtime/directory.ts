@@ -14,7 +14,8 @@ import { diskFull, isDiskFull } from '../base/disk-reserve.ts';
 import { syncFolder, writeFileDurably } from '../base/durable-file.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { probeFolder } from '../base/folder-access.ts';
-import { parseFields, readText } from '../base/foreign-file.ts';
+import { parseFields, readText, refused } from '../base/foreign-file.ts';
+import { pathFault } from '../base/path-fault.ts';
 import { makePrivateFolder } from '../base/private-file.ts';
 import { checkAccess, removeOldProbes } from './directory-access.ts';
 import { DirectoryLock } from './directory-lock.ts';
@@ -45,18 +46,29 @@ export interface DataDirectory {
   release(): void;
 }
 
-/** What has begun in a data directory, for those who look at one and make none. @throws DataDirUnreadable, DataDirNewerFormat */
+/** What has begun in a data directory, for those who look at one and make none. @throws DataDirUnreadable, DataDirNewerFormat, FileRefused */
 export function readOrigin(dataDir: string): Origin | undefined {
   checkIsDirectory(dataDir);
   return readContent(dataDir, contentFile(dataDir));
 }
 
-/** Whether there is a data directory, for those who look at one and make none. @throws DataDirUnreadable */
+/**
+ * Whether there is a data directory, for those who look at one and make none. One that this user may not open is another thing
+ * than a wrong one.
+ * @throws DataDirUnreadable, FileRefused
+ */
 export function checkIsDirectory(dataDir: string): void {
-  if (existsSync(contentFile(dataDir))) return;
-  const reason = existsSync(dataDir) ? 'there is no trunkline.json in it' : 'it does not exist';
-  throw new TrunklineError('DataDirUnreadable', { dataDir, reason });
+  try {
+    accessSync(contentFile(dataDir), constants.R_OK);
+  } catch (error) {
+    if (!isMissing(error))
+      throw refused(dataDir, `cannot be opened: ${pathFault(error) ?? messageOf(error)}`, {}, error);
+    const reason = existsSync(dataDir) ? 'there is no trunkline.json in it' : 'it does not exist';
+    throw new TrunklineError('DataDirUnreadable', { dataDir, reason }, { cause: error });
+  }
 }
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 /**
  * Create the directory where it is missing (mode 0700) and take it. Throws `DataDirInUse`, `DataDirUnsafe`,

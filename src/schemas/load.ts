@@ -1,7 +1,9 @@
 // The aggregates of a user's module, as `--aggregates` of a command names it. The command line's process.
 
 import { pathToFileURL } from 'node:url';
+import { accessSync, constants, statSync } from '../base/disk.ts';
 import { refused } from '../base/foreign-file.ts';
+import { onPath } from '../base/path-fault.ts';
 import { tame } from '../base/tame.ts';
 import { importUserModule } from '../base/user-module.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
@@ -28,12 +30,23 @@ export async function loadAggregates(file: string): Promise<AnyAggregate[]> {
 
 /** @throws FileRefused: there is no such file, or importing it fails */
 export async function exportsOf(file: string): Promise<Record<string, unknown>> {
-  const url = URL.canParse(file) ? file : pathToFileURL(file).href; // what is no file's is refused by the gate
+  const isUrl = URL.canParse(file); // what is no file's is refused by the gate
+  if (!isUrl) checkIsFile(file);
+  const url = isUrl ? file : pathToFileURL(file).href;
   try {
     return await importUserModule(url);
   } catch (error) {
     throw refused(file, `cannot be imported: ${inOneLine(error)}`, {}, error);
   }
+}
+
+/** Node's own words for these name a module of ours, and not what is wrong. */
+function checkIsFile(file: string): void {
+  const stats = onPath(file, 'imported', () => {
+    accessSync(file, constants.R_OK);
+    return statSync(file);
+  });
+  if (stats.isDirectory()) throw refused(file, 'cannot be imported: it is a folder; name the file of the module');
 }
 
 /** What Node says of code that it cannot read has several lines, with a drawing. */

@@ -6,6 +6,7 @@ import { writeFileDurably } from '../base/durable-file.ts';
 import { parseJson, readText, refused } from '../base/foreign-file.ts';
 import { exactly, fits, object, oneOf, optional, record, type Shape, text } from '../base/json.ts';
 import { NAME_BYTES_LIMIT } from '../base/name-limits.ts';
+import { onPath } from '../base/path-fault.ts';
 import { sortedKeys } from './document.ts';
 
 /** A JSON Schema, or why there is none. */
@@ -56,9 +57,9 @@ const aggregateShape: Shape<{ events: Record<string, unknown> }> = object<{ even
   events: record,
 });
 
-/** undefined: there is none. @throws FileRefused, errors of the file system */
+/** undefined: there is none. @throws FileRefused */
 export function readLock(file: string): Lock | undefined {
-  const content = readText(file, bytesMost);
+  const content = onPath(file, 'read', () => readText(file, bytesMost));
   if (content === undefined) return undefined;
   const marker = /^(?:<{7}|={7}|>{7})(?: |$)/m.exec(content);
   if (marker !== null) {
@@ -126,7 +127,7 @@ function eventJson({ past, now, versions }: LockedEvent): EventJson {
   return { ...(past && { past }), ...(now !== undefined && { now }), versions: Object.fromEntries(all) };
 }
 
-/** @throws errors of the file system */
+/** @throws FileRefused */
 export function writeLock(file: string, lock: Lock): void {
-  writeFileDurably(file, lockText(lock));
+  onPath(file, 'written', () => writeFileDurably(file, lockText(lock)));
 }

@@ -42,7 +42,7 @@ const commands: [string, (module: string) => string[]][] = [
   ['schemas accept', (module) => ['--aggregates', module, '--file', `${module}.json`]],
   ['schemas check', (module) => ['--aggregates', module, '--file', `${opens}.json`]],
   ['catalogue', (module) => ['--aggregates', module, '--format', 'json-schema', '--out', `${module}.events.json`]],
-  ['rehearse', (module) => ['--old', module, '--new', module, '--data-dir', dataDir]],
+  ['rehearse', (module) => ['--old', path('../rehearsal/orders.ts'), '--new', module, '--data-dir', dataDir]],
 ];
 
 function run(command: string, ...words: string[]) {

@@ -150,7 +150,7 @@ test('checkpoints of a stream, and the note of one: a position, or none; never a
 
 test('a note that cannot be read is not taken for none', () => {
   expect(readNote(join(folder, 'nobody'), 'a', 10)).toBeUndefined();
-  expect(() => readNote(folder, 'a', 10)).toThrow('is no regular file');
+  expect(() => readNote(folder, 'a', 10)).toThrow('is a folder, and a file is expected');
 });
 
 test('the secret of a log: whatever else stands in its file, nothing is signed', () => {
