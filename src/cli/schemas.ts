@@ -12,6 +12,7 @@ import { loadAggregates } from '../schemas/load.ts';
 import { type Lock, lockText, readLock, writeLock } from '../schemas/lock-file.ts';
 import { type Mode, modes } from '../schemas/modes.ts';
 import { reconcile } from '../schemas/reconcile.ts';
+import { remediesOf } from '../schemas/remedies.ts';
 import { everyName } from '../schemas/taken-over.ts';
 import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
 import { fromModule } from './user-code.ts';
@@ -34,17 +35,16 @@ export function addSchemas(program: Command): void {
       const described = describeAggregates(await fromModule(options.aggregates, loadAggregates));
       const before = readLock(file);
       checkForced(force, described, before ?? new Map());
-      const { broken, added, lock } = reconcile(described, before ?? new Map(), new Set(force));
+      const { broken, taken, added, lock } = reconcile(described, before ?? new Map(), new Set(force));
       const isWritten = broken.length === 0 && (before === undefined || lockText(before) !== lockText(lock));
       if (isWritten) writeLock(file, lock);
       const notes = withoutSchema(described, lock);
-      output(options, { file, written: isWritten, added, refused: broken, notes }, () => [
+      output(options, { file, written: isWritten, added, forced: taken, refused: broken, notes }, () => [
         ...notes.map((one) => `note: ${findingLine(one)}`),
         ...(broken.length > 0 ? broken : added).map(findingLine),
-        ...(broken.length > 0
-          ? [`${file} is left as it was; --force NAME takes the code's schema where it is meant`]
-          : []),
-        ...(broken.length > 0 ? [] : [isWritten ? `${file} is written` : 'nothing has changed']),
+        ...(broken.length > 0 ? [] : taken.map((one) => `forced: ${findingLine(one)}`)),
+        ...remediesOf(broken),
+        broken.length > 0 ? `${file} is left as it was` : isWritten ? `${file} is written` : 'nothing has changed',
       ]);
       if (broken.length > 0) throw new Found();
     });
@@ -64,6 +64,7 @@ export function addSchemas(program: Command): void {
       output(options, { errors, notes }, () => [
         ...notes.map((one) => `note: ${findingLine(one)}`),
         ...errors.map((one) => `error: ${findingLine(one)}`),
+        ...remediesOf(errors),
         errors.length === 0 ? 'nothing is broken' : counted(errors),
       ]);
       if (errors.length > 0) throw new Found();

@@ -11,6 +11,8 @@ import { everyName, takenOver } from './taken-over.ts';
 export interface Reconciled {
   /** What was published and is not so any more. */
   readonly broken: readonly Finding[];
+  /** The same, of what `forced` names: it is taken. */
+  readonly taken: readonly Finding[];
   /** What the lock file does not have yet. */
   readonly added: readonly Finding[];
   /** With all that is added, and with what is broken as it was, but where that was named in `forced`. */
@@ -38,28 +40,30 @@ export function reconcile(
   forced: ReadonlySet<string>,
 ): Reconciled {
   const broken: Finding[] = [];
+  const taken: Finding[] = [];
   const added: Finding[] = [];
-  const taken = new Set<string>();
+  const renamed = new Set<string>();
   const next = new Map<string, ReadonlyMap<string, LockedEvent>>();
   for (const aggregate of described) {
     const { events: before, from, twice } = takenOver(aggregate, lock);
     const isForcedIn = (event: string): boolean =>
       everyName(aggregate).some((name) => forced.has(`${name}.${event}`) || forced.has(name));
     for (const name of from) {
-      taken.add(name);
+      renamed.add(name);
       const reason = `is renamed now: what stands under '${name}' goes to '${aggregate.storedName}', the name that is stored`;
       added.push({ rule: 'not accepted', aggregate: aggregate.name, reason });
     }
-    for (const { event, version, name } of twice.filter((one) => !isForcedIn(one.event))) {
+    for (const { event, version, name } of twice) {
       const reason = `was accepted with another schema under '${name}'`;
-      broken.push({ rule: 'changed', aggregate: aggregate.name, event, version, reason });
+      (isForcedIn(event) ? taken : broken).push({ rule: 'changed', aggregate: aggregate.name, event, version, reason });
     }
     const events = new Map<string, LockedEvent>();
     const meanings = meaningsOf(aggregate);
     for (const name of new Set([...before.keys(), ...meanings.keys()])) {
       const at = { aggregate: aggregate.name, event: name };
-      const event = eventOf(before.get(name), meanings.get(name), isForcedIn(name), {
-        broken: (finding) => broken.push({ ...at, ...finding }),
+      const isForced = isForcedIn(name);
+      const event = eventOf(before.get(name), meanings.get(name), isForced, {
+        broken: (finding) => (isForced ? taken : broken).push({ ...at, ...finding }),
         added: (finding) => added.push({ ...at, ...finding }),
       });
       if (event !== undefined) events.set(name, event);
@@ -67,11 +71,13 @@ export function reconcile(
     next.set(aggregate.storedName, events);
   }
   for (const [name, events] of lock) {
-    if (next.has(name) || taken.has(name) || forced.has(name)) continue;
-    broken.push({ rule: 'gone', aggregate: name, reason: 'the aggregate is gone from the code' });
-    next.set(name, events);
+    if (next.has(name) || renamed.has(name)) continue;
+    const isForced = forced.has(name);
+    const finding: Finding = { rule: 'gone', aggregate: name, reason: 'the aggregate is gone from the code' };
+    (isForced ? taken : broken).push(finding);
+    if (!isForced) next.set(name, events);
   }
-  return { broken, added, lock: next };
+  return { broken, taken, added, lock: next };
 }
 
 /** Former names, and what was split or retired, that the lock file does not know need not stand in it: nothing is known of them. */
@@ -92,6 +98,7 @@ function splitMeaning({ type }: DescribedEvent, { versions, lowest }: DescribedE
 }
 
 interface Tells {
+  /** Also of what is forced. */
   readonly broken: Tell;
   readonly added: Tell;
 }
@@ -103,12 +110,11 @@ function eventOf(
   tells: Tells,
 ): LockedEvent | undefined {
   if (meaning === undefined) {
-    if (isForced) return undefined;
     const reason =
       'the event type is gone from the code, and stored events of it cannot be read: give its name to renamedFrom() or ' +
       'splitFrom() of what it is now, or to `retired`';
     tells.broken({ rule: 'gone', reason });
-    return before;
+    return isForced ? undefined : before;
   }
   const { past, now } = meaning;
   const versions = new Map<number, LockedVersion>();
@@ -147,13 +153,12 @@ function versionOf(
   const newest = versions.at(-1)!.schemaVersion;
   if (found === undefined) {
     if (before.isRetired) return before;
-    if (isForced) return undefined;
     const reason =
       number > newest
         ? `is gone from the code, whose newest version is ${newest}: stored events of it cannot be read`
         : `is gone from the code, and stored events of it cannot be read: give it to versions().next(), or end it by retired(${number}) in a release before`;
     broken({ rule: 'gone', version: number, reason });
-    return before;
+    return isForced ? undefined : before;
   }
   if (number < lowest) {
     if (!before.isRetired) added({ rule: 'not accepted', version: number, reason: 'is retired now' });
@@ -161,9 +166,9 @@ function versionOf(
   }
   if (before.isRetired) added({ rule: 'not accepted', version: number, reason: 'is read again' });
   const change = changeOf(before, found.payload, past === undefined && number === newest);
-  if (change.kind === 'broken' && !isForced) {
+  if (change.kind === 'broken') {
     for (const one of change.findings) broken({ rule: 'changed', version: number, ...one });
-    return { ...before, isRetired: false };
+    if (!isForced) return { ...before, isRetired: false };
   }
   if (change.kind === 'added') added({ rule: 'not accepted', version: number, reason: change.reason });
   const payload = change.kind === 'kept' ? payloadIn(before) : payloadOf(found.payload);

@@ -70,12 +70,16 @@ test('a first release, a next one, and one that breaks it', () => {
   const changed = 'customer.Signed, version 1, $.name: has changed since it was published: its minLength is 1 now';
   expect(run('check', '--aggregates', aggregates)).toEqual({
     status: 1,
-    stdout: [note, `error: ${changed}`, '1 error'],
+    stdout: [note, `error: ${changed}`, expect.stringMatching(/^to do for a version that has changed: /), '1 error'],
     stderr: '',
   });
   release('Signed: event(z.object({ name: z.string().min(1) })), Seen: event(), More: event()'); // nor is what is new written then
   const refused = run('accept', '--aggregates', aggregates);
   expect([refused.status, refused.stdout[2], lock()]).toEqual([1, changed, first]);
+  expect(refused.stdout.slice(3)).toEqual([
+    expect.stringMatching(/^to do for a version that has changed: [^\n]*--force NAME/),
+    'events.lock.json is left as it was',
+  ]);
   release('Signed: event(z.object({ name: z.string().min(1) })), Seen: event()');
   const json = run('check', '--aggregates', aggregates, '--json');
   expect([json.status, JSON.parse(json.stdout.join('\n'))]).toMatchObject([
@@ -89,7 +93,10 @@ test('a first release, a next one, and one that breaks it', () => {
     status: 2,
     stderr: expect.stringContaining("'customer.Signd' is nothing in the lock file"),
   });
-  expect(run('accept', '--aggregates', aggregates, '--force', 'customer.Signed').status).toBe(0);
+  expect(run('accept', '--aggregates', aggregates, '--force', 'customer.Signed')).toMatchObject({
+    status: 0,
+    stdout: [note, `forced: ${changed}`, 'events.lock.json is written'],
+  });
   expect(lock()).toBe(first.replace('"type": "string"', '"minLength": 1,\n                    "type": "string"'));
 });
 
@@ -102,7 +109,51 @@ test('versions as they are stored, by a mode; another file', () => {
   expect(run('check', '--aggregates', aggregates, '--file', 'other.json', '--mode', 'BACKWARD').stdout).toEqual([
     'error: customer.Signed, version 2, $.name: BACKWARD: version 1, is not taken any more',
     'error: customer.Signed, version 2, $.given: BACKWARD: version 1, is required now',
+    expect.stringMatching(/^to do for versions that are not compatible: /),
     '2 errors',
+  ]);
+});
+
+test('what --force takes is said: a change, a version or event that goes, an aggregate that goes', () => {
+  const two = `Signed: versions(z.object({ name: z.string() })).next(z.object({ given: z.string() }), ({ name }) => ({ given: name })),
+    Seen: event(z.object({}))`;
+  const accept = (...more: string[]) => run('accept', '--aggregates', release(two), '--file', 'forced.json', ...more);
+  expect(accept().status).toBe(0);
+  const module = release('Signed: event(z.object({ name: z.string() }))');
+  const forced = run('accept', '--aggregates', module, '--file', 'forced.json', '--force', 'customer', '--json');
+  expect([forced.status, JSON.parse(forced.stdout.join('\n'))]).toMatchObject([
+    0,
+    {
+      written: true,
+      refused: [],
+      forced: [
+        { rule: 'gone', aggregate: 'customer', event: 'Seen' },
+        { rule: 'gone', aggregate: 'customer', event: 'Signed', version: 2 },
+      ],
+    },
+  ]);
+  writeFileSync(module, readFileSync(module, 'utf8').replace("'customer'", "'person'"));
+  const gone = run('check', '--aggregates', module, '--file', 'forced.json').stdout;
+  expect(gone).toContainEqual(expect.stringMatching(/^to do for what is gone: /));
+  expect(run('accept', '--aggregates', module, '--file', 'forced.json', '--force', 'customer').stdout).toEqual([
+    'person.Signed, version 1: is new',
+    'forced: customer: the aggregate is gone from the code',
+    'forced.json is written',
+  ]);
+});
+
+test('a sample that cannot be read: what to do', () => {
+  const aggregates = release(`Signed: versions(z.object({ name: z.string() }))
+    .next(z.object({ given: z.string().min(1) }), ({ name }) => ({ given: name }))`);
+  expect(run('accept', '--aggregates', aggregates, '--file', 'samples.json').status).toBe(0);
+  const { status, stdout } = run('check', '--aggregates', aggregates, '--file', 'samples.json');
+  expect([status, stdout]).toEqual([
+    1,
+    [
+      expect.stringMatching(/^error: customer\.Signed, version 1: .*; with \{"name":""\}$/),
+      expect.stringMatching(/^to do for samples that cannot be read: .* a default /),
+      '1 error',
+    ],
   ]);
 });
 
