@@ -57,6 +57,7 @@ export {
   type StateOf,
 } from './model/aggregate.ts';
 export type { SkippedEvent } from './model/definition-checks.ts';
+export { defineEntityEvents, type EntityEvents } from './model/entity-events.ts';
 export type {
   EventDeclaration,
   EventVersion,

@@ -126,7 +126,7 @@ describe('who imports whom', () => {
 /** What each thread loads before it can do anything, and each importer of the public door: files, and packages. */
 const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly string[] }>> = {
   // Also in every shard, and in every thread of a handler's, by way of the modules that users name.
-  'index.ts': { files: 72, packages: [] },
+  'index.ts': { files: 75, packages: [] },
   'postgres.ts': { files: 43, packages: [] },
   'kafka.ts': { files: 27, packages: [] },
   'testing.ts': { files: 47, packages: [] },

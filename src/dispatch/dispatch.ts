@@ -2,6 +2,7 @@
 // messages, which send, and the turns, which read what both are answered. Host thread.
 import type { Bus } from '../bus/bus.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
+import type { Evolution } from '../model/evolution.ts';
 import type { MessageSettings } from '../model/message-options.ts';
 import type { ControlBlockWriter } from '../shared/control-block.ts';
 import type { DeliveryEvents } from '../wire/message.ts';
@@ -22,6 +23,8 @@ export interface DispatchParts {
   readonly bus: Bus;
   readonly answers: StoreAnswers;
   readonly options: DispatcherOptions;
+  /** How the events of entities are read. */
+  readonly entityEvents: Evolution;
   readonly messages: { readonly settings: MessageSettings; readonly events: DeliveryEvents };
   /** Gets an exception that is expected nowhere, and must not throw. */
   report(error: unknown): void;
@@ -34,13 +37,22 @@ export class Dispatch {
   readonly taps: CommandTaps = new CommandTaps();
   private readonly turns: Turns;
 
-  constructor({ aggregates, control, bus, answers, options, messages, report }: DispatchParts) {
+  constructor({ aggregates, control, bus, answers, options, entityEvents, messages, report }: DispatchParts) {
     this.dispatcher = new CommandDispatcher(aggregates, control, options, answers, this.taps);
     this.deliveries = new Deliveries(this.dispatcher, control, messages.settings, messages.events);
     this.refs = new Refs(aggregates, this.dispatcher);
     const { inFlight, progress, refusals } = this.dispatcher;
     const { taps } = this;
-    const parts = { inFlight, progress, refusals, answers, taps, sender: this.dispatcher, deliveries: this.deliveries };
+    const parts = {
+      inFlight,
+      progress,
+      refusals,
+      answers,
+      taps,
+      entityEvents,
+      sender: this.dispatcher,
+      deliveries: this.deliveries,
+    };
     this.turns = new Turns(parts, control, bus, report);
   }
 

@@ -9,6 +9,8 @@
 import { TrunklineError } from '../base/errors.ts';
 import type { Bus } from '../bus/bus.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
+import type { Evolution } from '../model/evolution.ts';
+import { eventsToday } from '../model/evolved-event.ts';
 import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
 import type { Parker } from '../shared/notifier.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
@@ -41,6 +43,8 @@ export interface TurnsParts extends ReplyContext {
   readonly refusals: Refusals;
   readonly deliveries: MessageTaker;
   readonly taps: CommandTaps;
+  /** How the events of entities are read: one may come in an older version. */
+  readonly entityEvents: Evolution;
   /** Questions go this way. */
   readonly sender: NamedSender;
 }
@@ -201,11 +205,19 @@ export class Turns {
   private readFrame(frame: FrameReader, position: number): void {
     if (frame.kind === FrameKind.event) {
       if (this.bus.isIdle) return;
-      const type = this.parts.progress.todaysType(frame.aggregateType);
-      if (this.bus.wants(type, frame.name)) this.heard.push(decodeEvent(frame, position, type));
+      const { progress, entityEvents } = this.parts;
+      const type = progress.todaysType(frame.aggregateType);
+      if (entityEvents.ofStored(frame.aggregateType) !== undefined) this.hear(decodeEvent(frame, position));
+      else if (this.bus.wants(type, frame.name)) this.heard.push(decodeEvent(frame, position, type));
     } else if (frame.kind === FrameKind.message) {
       this.parts.deliveries.add(frame, position);
     }
+  }
+
+  /** An entity's, as it is today. */
+  private hear(stored: StoredEvent): void {
+    const events = eventsToday([stored], this.parts.entityEvents);
+    this.heard.push(...events.filter(({ aggregateType, type }) => this.bus.wants(aggregateType, type)));
   }
 
   private tellBus(): void {

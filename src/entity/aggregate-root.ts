@@ -3,6 +3,7 @@ import { checkId } from '../base/checks.ts';
 import { dateMs } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limits.ts';
+import { type EntityEvents, isEntityEvents, newestPayload } from '../model/entity-events.ts';
 import { eventOf, type NewEvent, type StoredEvent } from '../model/event.ts';
 import { newId } from '../wire/ids.ts';
 import type { Metadata } from '../wire/metadata.ts';
@@ -33,13 +34,19 @@ export type RaisedEvent = Readonly<Required<NewEvent>> & { toJSON(): Record<stri
 export abstract class AggregateRoot {
   readonly aggregateType: string;
   readonly id: string;
+  readonly #events: EntityEvents | undefined;
   #version = 0;
   #committedVersion = 0;
   #uncommitted: RaisedEvent[] = [];
   #isApplying = false;
 
-  /** @throws InvalidId */
-  constructor(aggregateType: string, id: string) {
+  /**
+   * `type`: by name; or what `defineEntityEvents` has returned: then events are checked as they are raised, and bear the version of
+   * their declaration. @throws InvalidId
+   */
+  constructor(type: string | EntityEvents, id: string) {
+    const aggregateType: string = isEntityEvents(type) ? type.name : (type as string);
+    this.#events = isEntityEvents(type) ? type : undefined;
     checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
     checkId('aggregate id', id);
     this.aggregateType = aggregateType;
@@ -51,11 +58,13 @@ export abstract class AggregateRoot {
 
   /**
    * Raise an event: past-tense type, JSON payload (decimals as text).
-   * @throws UnserialisableValue, InvalidId, InvalidOptions; within `apply`: InsideReducer
+   * @throws UnserialisableValue, InvalidId, InvalidOptions; within `apply`: InsideReducer; of declared events: UnknownEventType,
+   * SchemaViolation
    */
   protected raise(type: string, data: unknown, metadata: Metadata = {}): void {
     checkId('event type', type, NAME_BYTES_LIMIT);
-    const plain = toPlain(data, type);
+    const declared = this.#events && newestPayload(this.#events, type, data);
+    const plain = toPlain(declared === undefined ? data : declared.data, type);
     const plainMetadata = toPlainMetadata(metadata);
     // What could not be published is refused here, where it can still be mended.
     plainToJson(plain, type);
@@ -70,7 +79,7 @@ export abstract class AggregateRoot {
       data: deepFreeze(plain),
       metadata: deepFreeze(plainMetadata),
       occurredAt: new Date(dateMs()),
-      schemaVersion: 1,
+      schemaVersion: declared?.schemaVersion ?? 1,
       version: this.#version + 1,
     });
     this.#applyOne(event);

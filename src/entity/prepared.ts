@@ -9,6 +9,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import type { NewEvent } from '../model/event.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { toJson } from '../wire/payload.ts';
+import { declaredPayload } from './declared.ts';
 import type { Heads } from './heads.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { Transactions } from './transactions.ts';
@@ -35,11 +36,16 @@ export type Prepared = Readonly<Draft>;
 export interface DraftSettings {
   readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
   readonly transactions: Transactions | undefined;
+  /** Entities whose events are declared, by their types. */
+  readonly entities: ReadonlyMap<string, AnyAggregate>;
 }
 
-/** In the call itself, before anything is waited for. @throws InvalidOptions, InvalidId, AggregateTypeOwnedElsewhere, UnserialisableValue */
+/**
+ * In the call itself, before anything is waited for.
+ * @throws InvalidOptions, InvalidId, AggregateTypeOwnedElsewhere, UnserialisableValue, and what `declaredPayload` does
+ */
 export function draftEvents(events: readonly NewEvent[], settings: DraftSettings): readonly Draft[] {
-  const { actorTypes, transactions } = settings;
+  const { actorTypes, transactions, entities } = settings;
   checkNewEvents(events);
   return events.map((event): Draft => {
     const { aggregateType, aggregateId, type } = event;
@@ -55,10 +61,12 @@ export function draftEvents(events: readonly NewEvent[], settings: DraftSettings
       const reason = 'raise_rights lets database roles write its events in transactions; save them with saveWithTx';
       throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
-    const { id, schemaVersion = 1, version: givenVersion } = event;
+    const { id, version: givenVersion } = event;
+    const entity = entities.get(aggregateType);
+    const { data, schemaVersion = 1 } = entity === undefined ? event : declaredPayload(entity, event);
     const occurredAt = event.occurredAt?.getTime();
     const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
-    const dataJson = toJson(event.data, type);
+    const dataJson = toJson(data, type);
     return {
       aggregateType,
       aggregateId,

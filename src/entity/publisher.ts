@@ -41,6 +41,7 @@ export class EventPublisher {
   private readonly dispatcher: CommandDispatcher;
   private readonly heads: Heads;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
+  private readonly entities: ReadonlyMap<string, AnyAggregate>;
   private readonly options: EntitySettings;
   /** @internal Commits of units of work: what they have reserved is in flight until they end. */
   readonly commits: RunningCode = new RunningCode();
@@ -49,11 +50,21 @@ export class EventPublisher {
   private readonly transactions: Transactions;
 
   /** @internal */
-  constructor({ dispatcher, control, storedHead, actorTypes, options, transactions, lookUp }: PublisherParts) {
+  constructor({
+    dispatcher,
+    control,
+    storedHead,
+    actorTypes,
+    entities,
+    options,
+    transactions,
+    lookUp,
+  }: PublisherParts) {
     this.dispatcher = dispatcher;
     this.transactions = transactions;
     this.heads = new Heads(control, storedHead);
     this.actorTypes = actorTypes;
+    this.entities = entities;
     this.options = options;
     const { maxInFlight: limit, waitTimeoutMs } = options;
     this.turns = new EntityTurns({ heads: this.heads, lookUp, limit, waitTimeoutMs });
@@ -206,8 +217,8 @@ export class EventPublisher {
   /** In the call, whenever its turn comes: check everything but versions, and take what was given as it is now. */
   private draft(events: readonly NewEvent[]): readonly Draft[] {
     this.dispatcher.admit();
-    const { actorTypes, transactions } = this;
-    const drafts = draftEvents(events, { actorTypes, transactions });
+    const { actorTypes, entities, transactions } = this;
+    const drafts = draftEvents(events, { actorTypes, entities, transactions });
     this.publishRing.checkSize(drafts);
     return drafts;
   }

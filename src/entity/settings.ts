@@ -26,6 +26,8 @@ export interface PublisherParts {
   readonly control: ControlBlock;
   readonly storedHead: (type: string, id: string) => { version: number } | undefined;
   readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
+  /** Entities whose events are declared, by their types. */
+  readonly entities: ReadonlyMap<string, AnyAggregate>;
   readonly options: EntitySettings;
   readonly transactions: Transactions;
   /** Where the store is on another machine: it may know entities that this process does not. */

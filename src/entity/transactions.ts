@@ -11,12 +11,14 @@ import { newId } from '../wire/ids.ts';
 import { checkBytes, RELAYED_DATA_BYTES_LIMIT, RELAYED_METADATA_BYTES_LIMIT } from '../wire/limits.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { toJson } from '../wire/payload.ts';
+import { declaredPayload } from './declared.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { OutboxHints } from './outbox-door.ts';
 
 export class Transactions {
   private readonly store: TransactionAppend | undefined;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
+  private readonly entities: ReadonlyMap<string, AnyAggregate>;
   private readonly outbox: OutboxHints;
   /** Events as the user gave them: if their transaction commits, the relay publishes them. */
   private readonly taken = new WeakSet<NewEvent>();
@@ -26,9 +28,11 @@ export class Transactions {
     store: TransactionAppend | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
     outbox: OutboxHints,
+    entities: ReadonlyMap<string, AnyAggregate> = new Map(),
   ) {
     this.store = store;
     this.actorTypes = actorTypes;
+    this.entities = entities;
     this.outbox = outbox;
   }
 
@@ -79,20 +83,15 @@ export class Transactions {
   }
 
   private prepareOne(event: NewEvent): AppendedEvent {
-    const {
-      aggregateType,
-      aggregateId,
-      type,
-      id = newId(),
-      occurredAt = new Date(dateMs()),
-      schemaVersion = 1,
-    } = event;
+    const { aggregateType, aggregateId, type, id = newId(), occurredAt = new Date(dateMs()) } = event;
     if (this.actorTypes.has(aggregateType)) {
       const reason = 'its events are raised by commands of its actors; entities must use another type';
       throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
+    const entity = this.entities.get(aggregateType);
+    const { data, schemaVersion = 1 } = entity === undefined ? event : declaredPayload(entity, event);
     const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
-    const dataJson = toJson(event.data, type);
+    const dataJson = toJson(data, type);
     checkBytes(dataJson, RELAYED_DATA_BYTES_LIMIT);
     checkBytes(metadataJson, RELAYED_METADATA_BYTES_LIMIT);
     const expectedVersion = event.version === undefined ? undefined : event.version - 1;

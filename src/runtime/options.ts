@@ -10,7 +10,8 @@ import { checkModule, resolveRoots } from '../base/user-module.ts';
 import { checkSinks, type SinkOptions, type StreamOptions } from '../flush/sink-options.ts';
 import { type FlushOption, type FlushPolicy, type LogOptions, resolveFlush, resolveLog } from '../log/policy.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
-import { checkAggregates } from '../model/aggregates-option.ts';
+import { checkAggregates, checkEntities } from '../model/aggregates-option.ts';
+import type { EntityEvents } from '../model/entity-events.ts';
 import { type MessageOptions, type MessageSettings, resolveMessages } from '../model/message-options.ts';
 import { type Level, levels } from '../model/receipt.ts';
 import { resolveStarts, type StartOptions, type StartSettings } from '../model/start-options.ts';
@@ -37,6 +38,8 @@ export interface RuntimeOptions {
   /** Where log and store live; created if absent, mode 0700; one runtime at a time. */
   dataDir: string;
   aggregates: readonly AnyAggregate[];
+  /** What `defineEntityEvents` has returned: their events are checked as they come in, and read in their newest version. */
+  entities?: readonly EntityEvents[] | undefined;
   /** Threads that run aggregates, 1 to 64; default: cores - 1, at least 1, at most 4. */
   shards?: number | undefined;
   /** The level a command waits for unless it says otherwise; default `written`. */
@@ -132,6 +135,7 @@ const handlerFields = fieldsOf<HandlerOptions>({
 const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'dataDir',
   'aggregates',
+  'entities',
   'shards',
   'ack',
   'flush',
@@ -169,6 +173,11 @@ function resolveHandlers(options: HandlerOptions): Required<HandlerOptions> {
   };
 }
 
+function checkDefinitions({ aggregates, entities }: RuntimeOptions, moduleRoots: readonly string[] | undefined): void {
+  checkAggregates(aggregates, moduleRoots);
+  checkEntities(entities, aggregates);
+}
+
 /** Everything with its default, or `InvalidOptions` naming the first option that cannot work. */
 export function resolveOptions(options: RuntimeOptions, cores: number): ResolvedOptions {
   checkFields('', options, knownOptions);
@@ -177,7 +186,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   }
   if (options.handlers !== undefined) checkFields('handlers', options.handlers, handlerFields);
   const moduleRoots = resolveRoots(options.moduleRoots);
-  checkAggregates(options.aggregates, moduleRoots);
+  checkDefinitions(options, moduleRoots);
   checkSinks(options.stream, options.sinks, moduleRoots);
   if (options.store !== undefined && !isMadeBy(StoreOptions, options.store)) {
     invalid('store', options.store, storeRule);
@@ -206,6 +215,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   return {
     dataDir: options.dataDir,
     aggregates: options.aggregates,
+    entities: options.entities ?? [],
     shards: checkInteger('shards', options.shards ?? Math.min(4, Math.max(1, cores - 1)), 1, 64),
     ack,
     flush,

@@ -18,16 +18,17 @@ export interface EntitiesStage {
 
 export async function openEntities(made: Given & HostStage & LogStage & ReadersStage): Promise<EntitiesStage> {
   const { options, control, log, reading, logReader, elsewhere, dispatch, news } = made;
-  const { definitions } = dispatch.refs;
+  const { declared, entities } = made;
+  const { definitions: actorTypes } = dispatch.refs;
   const outboxHints = new OutboxHints();
   const append = await elsewhere?.adapter.openAppend?.(elsewhere.options.settings);
-  const transactions = new Transactions(append, definitions, outboxHints);
+  const transactions = new Transactions(append, actorTypes, outboxHints, entities);
   const publisher = new EventPublisher({
     dispatcher: dispatch.dispatcher,
     control,
     storedHead: reading.localHead,
     lookUp: reading.lookUp,
-    actorTypes: definitions,
+    ...{ actorTypes, entities },
     options: { ...options, ringBytes: options.flush.ringBytes },
     transactions,
   });
@@ -38,6 +39,6 @@ export async function openEntities(made: Given & HostStage & LogStage & ReadersS
     guarded((refused) => publisher.fenced(refused)),
   );
   publisher.recover(logReader, control.position('remembered') + 1, log.recovery.lastPosition);
-  const store = new RuntimeStore(reading, publisher, transactions, definitions);
+  const store = new RuntimeStore(reading, publisher, transactions, declared);
   return { publisher, transactions, store, outboxHints };
 }

@@ -27,7 +27,7 @@ export async function openHandlers(
     runtimeHasFailed: () => inFlight.closed !== undefined,
     messageCounts: () => deliveries.counts,
     lanes: deliveries,
-    definitions: dispatch.refs.definitions,
+    definitions: made.declared,
     moduleRoots: options.moduleRoots,
     logger: options.logger,
     waitTimeoutMs: options.waitTimeoutMs,

@@ -9,6 +9,8 @@ import type { Refused } from '../dispatch/fences.ts';
 import { StoreAnswers } from '../dispatch/store-answers.ts';
 import { admitBytesOf } from '../log/lmdb.ts';
 import type { FlushPolicy } from '../log/policy.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import { AggregatesByName } from '../model/aggregate-names.ts';
 import { checkRegistered } from '../model/catalogue.ts';
 import { Evolution } from '../model/evolution.ts';
 import { deliveryEvents } from '../model/undelivered.ts';
@@ -30,6 +32,10 @@ export interface HostStage {
   readonly failure: RuntimeFailure;
   /** How stored events are read. */
   readonly evolution: Evolution;
+  /** All whose events are declared, by every name: actors and entities. */
+  readonly declared: ReadonlyMap<string, AnyAggregate>;
+  /** The entities among them. */
+  readonly entities: ReadonlyMap<string, AnyAggregate>;
   readonly answers: StoreAnswers;
   readonly news: EventEmitter<HostNews>;
   readonly listenerErrors: { readonly count: number };
@@ -46,6 +52,7 @@ export function makeHost(made: {
 }): HostStage {
   const { options, control, shutdown } = made;
   const { aggregates, logger } = options;
+  const { declared, entities, evolution, entityEvents } = declaredIn(options);
   warnOfOpenHosts(options);
   shutdown.add('gate', shutExitGuardAtExit(control));
   // Of each shard, of this thread, and of the relay.
@@ -56,11 +63,10 @@ export function makeHost(made: {
     (error, event) => listenerErrors.add(error, event.id, event.type),
     (aggregate) => {
       if (shutdown.isClosed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-      if (aggregate !== undefined) checkRegistered([aggregate], dispatch.refs.definitions);
+      if (aggregate !== undefined) checkRegistered([aggregate], declared);
     },
   );
   const answers = new StoreAnswers();
-  const evolution = new Evolution(aggregates);
   const dispatch: Dispatch = new Dispatch({
     aggregates,
     control,
@@ -76,6 +82,7 @@ export function makeHost(made: {
       isStoreElsewhere: options.store !== undefined,
       todaysType: (aggregateType) => evolution.todaysType(aggregateType),
     },
+    entityEvents,
     messages: { settings: options.messages, events: deliveryEvents(logger, options.messages, evolution) },
     report: (error) => reportDefect(error, logger),
   });
@@ -84,7 +91,34 @@ export function makeHost(made: {
   applyFlush(options.flush);
   endInSteps(dispatch, failure, shutdown);
   const news = new EventEmitter<HostNews>();
-  return { dispatch, bus, failure, evolution, answers, news, listenerErrors, applyFlush, admitBytes };
+  return {
+    dispatch,
+    bus,
+    failure,
+    evolution,
+    declared,
+    entities,
+    answers,
+    news,
+    listenerErrors,
+    applyFlush,
+    admitBytes,
+  };
+}
+
+function declaredIn({ aggregates, entities }: ResolvedOptions): Pick<
+  HostStage,
+  'declared' | 'entities' | 'evolution'
+> & {
+  readonly entityEvents: Evolution;
+} {
+  const all = [...aggregates, ...entities];
+  return {
+    declared: new AggregatesByName(all),
+    entities: new AggregatesByName(entities),
+    evolution: new Evolution(all),
+    entityEvents: new Evolution(entities),
+  };
 }
 
 /** How commands in flight and messages end: as far as they can, then as given up, then with the runtime. */

@@ -7,6 +7,7 @@ import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { isThenable } from '../base/thenable.ts';
 import type { AnyAggregate, Asker, AskOptions, CommandContext, Sender, ShardContext } from '../model/aggregate.ts';
 import { storedTypeOf } from '../model/aggregate-names.ts';
+import { validate } from '../model/validate.ts';
 import type { Group } from '../shared/ring/group.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { idToText, writeNewId } from '../wire/ids.ts';
@@ -17,7 +18,6 @@ import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
 import { AppliedEvent, insideReducer, reduce } from './evolve.ts';
 import { freezeFields } from './frozen.ts';
-import { validate } from './validate.ts';
 
 /** What a command may reach beyond its own aggregate. The shard is one; the test kit is another. */
 export interface ExecutionEnvironment {

@@ -8,6 +8,7 @@ import type { OtherRing } from '../../src/dispatch/in-flight.ts';
 import { ShardChannel } from '../../src/dispatch/shard-channel.ts';
 import { StoreAnswers } from '../../src/dispatch/store-answers.ts';
 import { type MessageTaker, Turns } from '../../src/dispatch/turns.ts';
+import { Evolution } from '../../src/model/evolution.ts';
 import { Signal } from '../../src/shared/control-block.ts';
 import { countOpening, LogRoom } from '../../src/shared/log-signals.ts';
 import { Notifier, Parker } from '../../src/shared/notifier.ts';
@@ -55,7 +56,16 @@ class Scene {
     this.dispatcher = new CommandDispatcher([Held], this.control, options, answers);
     const { inFlight, progress, refusals } = this.dispatcher;
     const taps = new CommandTaps();
-    const parts = { inFlight, progress, refusals, answers, deliveries, taps, sender: this.dispatcher };
+    const parts = {
+      inFlight,
+      progress,
+      refusals,
+      answers,
+      deliveries,
+      taps,
+      entityEvents: Evolution.none,
+      sender: this.dispatcher,
+    };
     this.turns = new Turns(parts, this.control, this.bus, (error) => this.reported.push(error));
     this.channel = new ShardChannel(0, commandRing, eventRing, new Notifier(this.shardWords, 0));
     this.dispatcher.inFlight.channels.push(this.channel);

@@ -195,6 +195,7 @@ test.each(
   const functions: Record<string, Door | typeof none> = {
     createRuntime: (own, bad) => own.createRuntime(bad),
     defineAggregate: none, // InvalidDefinition
+    defineEntityEvents: none, // InvalidDefinition
     defineProjection: (own, bad) => own.defineProjection({ name: 'n', init: handle, apply: handle, ...bad }),
     event: (own, bad) => own.event(undefined, bad),
     eventReader: (own, bad) => own.eventReader(bad),

@@ -1,0 +1,82 @@
+// What the events of an entity are: an aggregate of the host thread's own, without actors. Its events have versions, names and
+// validators as those of actors have.
+
+import { TrunklineError } from '../base/errors.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limits.ts';
+import { own } from '../base/own.ts';
+import { tame } from '../base/tame.ts';
+import type { Aggregate, AnyAggregate } from './aggregate.ts';
+import { checkName, checkPast, checkShape, isReadable, type SkippedEvent } from './definition-checks.ts';
+import { type EventSpec, isEventSpec } from './event-spec.ts';
+import { validate } from './validate.ts';
+
+type Events = Record<string, EventSpec<any, any>>;
+
+/** The declared events of an entity: wherever an aggregate's definition says which events are meant, this does, too. */
+export interface EntityEvents<Name extends string = any, E extends Events = any>
+  extends Aggregate<Name, undefined, E, Record<never, never>> {}
+
+const made = new WeakSet<object>();
+
+export const isEntityEvents = (value: unknown): value is EntityEvents =>
+  typeof value === 'object' && value !== null && made.has(value);
+
+/**
+ * Declare the events of an entity, for the runtime's option `entities` and for `AggregateRoot`.
+ *
+ * ```ts
+ * export const StockEvents = defineEntityEvents('stock', {
+ *   events: { Repriced: versions<{ price: string }>().next<{ cents: number }>(({ price }) => ({ cents: Number(price) * 100 })) },
+ * });
+ * ```
+ * @throws InvalidDefinition
+ */
+export function defineEntityEvents<const Name extends string, E extends Events>(
+  name: Name,
+  spec: {
+    events: E;
+    /** Event types of the past that mean nothing any more: handlers and readers pass over them. */
+    retired?: readonly string[] | undefined;
+    /** Single stored events that handlers and readers pass over. At most 10,000. */
+    skipped?: readonly SkippedEvent[] | undefined;
+  },
+): EntityEvents<Name, E> {
+  const fail = (reason: string): never => {
+    throw new TrunklineError('InvalidDefinition', { aggregateType: tame(name), reason });
+  };
+  checkName('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT, fail);
+  checkShape('', spec, ['events', 'retired', 'skipped'], fail);
+  if (!isReadable(spec.events)) fail('events must be an object of event() or versions() by name');
+  for (const [type, event] of Object.entries(spec.events)) {
+    checkName('event type', type, NAME_BYTES_LIMIT, fail);
+    if (!isEventSpec(event)) fail(`event '${type}' must be made by event() or versions()`);
+  }
+  const { events, retired = [], skipped = [] } = spec;
+  checkPast({ events, retired, renamedFrom: [], skipped }, fail);
+  const entity = Object.freeze({
+    ...{ name, events, retired: [...retired], skipped: skipped.map(({ id, version }) => ({ id, version })) },
+    ...{ renamedFrom: Object.freeze([]), module: '', state: () => undefined, evolve: {}, commands: {} },
+    snapshot: { every: 0, version: 1 },
+  }) as unknown as EntityEvents<Name, E>;
+  made.add(entity);
+  return entity;
+}
+
+/** A payload as its validator makes it, and its version. */
+export interface DeclaredPayload {
+  readonly data: unknown;
+  readonly schemaVersion: number;
+}
+
+/** By its name of today. @throws UnknownEventType */
+export function declaredEvent({ name: aggregateType, events }: AnyAggregate, type: string): EventSpec<unknown> {
+  const spec = own(events as Record<string, EventSpec<unknown>>, type);
+  if (spec !== undefined) return spec;
+  throw new TrunklineError('UnknownEventType', { aggregateType, eventType: type, known: Object.keys(events) });
+}
+
+/** @throws UnknownEventType, SchemaViolation, AsyncSchemaUnsupported */
+export function newestPayload(entity: AnyAggregate, type: string, data: unknown): DeclaredPayload {
+  const { schema, schemaVersion } = declaredEvent(entity, type);
+  return { data: schema === undefined ? data : validate(schema, data, entity.name, type), schemaVersion };
+}

@@ -1,0 +1,162 @@
+// Entities whose events are declared: checked at every door by which they come in, and read in their newest version.
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import {
+  AggregateRoot,
+  defineEntityEvents,
+  event,
+  eventReader,
+  type NewEvent,
+  postgres,
+  type Runtime,
+  type StoredEvent,
+  versions,
+} from '../../src/index.ts';
+import { migratedDatabase } from '../postgres.ts';
+import { Counter } from '../runtime/aggregates.ts';
+import { all, errorOf, scratchFolder, startRuntime } from '../runtime/scratch.ts';
+
+const Before = defineEntityEvents('stock', {
+  events: { Priced: event(z.object({ price: z.string() })), Halted: event<{ why: string }>() },
+});
+const Today = defineEntityEvents('stock', {
+  events: {
+    Repriced: versions(z.object({ price: z.string() }))
+      .next(z.object({ cents: z.number().int() }), ({ price }) => ({ cents: Math.round(Number(price) * 100) }))
+      .renamedFrom('Priced'),
+  },
+  retired: ['Halted'],
+});
+
+const stock = (type: string, data: unknown, more: Partial<NewEvent> = {}): NewEvent => ({
+  ...{ aggregateType: 'stock', aggregateId: 'ACME', type, data },
+  ...more,
+});
+
+const started = (entities: readonly (typeof Before | typeof Today)[], dataDir = scratchFolder()): Promise<Runtime> =>
+  startRuntime({ dataDir, aggregates: [Counter], entities: [...entities], shards: 1 });
+
+class Stock extends AggregateRoot {
+  cents = 0;
+  constructor(id: string) {
+    super(Today, id);
+  }
+  reprice(cents: number): void {
+    this.raise('Repriced', { cents });
+  }
+  halt(): void {
+    this.raise('Halted', {});
+  }
+  protected override apply({ data }: Pick<StoredEvent, 'data'>): void {
+    this.cents = (data as { cents: number }).cents;
+  }
+}
+
+test('events of an older release are read in their newest version, everywhere', async () => {
+  const dataDir = scratchFolder();
+  {
+    await using before = await started([Before], dataDir);
+    await before.publisher.publish(stock('Priced', { price: '1.10' }), stock('Halted', { why: 'x' }));
+  }
+  const runtime = await started([Today], dataDir);
+  const handled: unknown[] = [];
+  const handler = runtime.subscribe({
+    name: 'prices',
+    events: ['Repriced'],
+    aggregates: [Today],
+    handle: ({ data, schemaVersion }: StoredEvent) => void handled.push([data, schemaVersion]),
+  });
+  const heard: unknown[] = [];
+  runtime.bus.on(Today, 'Repriced', ({ data }) => heard.push(data.cents));
+  const entity = new Stock('ACME').rebuild(await runtime.store.getByAggregate(Today, 'ACME').then(withoutGap));
+  expect(entity.cents).toBe(110);
+  await runtime.publisher.publish(stock('Repriced', { cents: 120 }));
+  await runtime.publisher.publish(stock('Repriced', { price: '1.30' }, { schemaVersion: 1 }));
+  expect(heard).toEqual([120, 130]);
+  await handler.caughtUpTo(4);
+  expect(handled).toEqual([
+    [{ cents: 110 }, 2],
+    [{ cents: 120 }, 2],
+    [{ cents: 130 }, 2],
+  ]);
+  expect((await all(runtime.events({ types: ['Priced'] }))).map(({ data }) => data)).toHaveLength(3);
+  expect(await runtime.store.getByType('Repriced', { aggregate: Today }).then((page) => page.length)).toBe(3);
+  const [stored] = await all(runtime.events({ aggregate: 'stock' }));
+  expect((await eventReader([Today]))(stored!)[0]).toMatchObject({ type: 'Repriced', data: { cents: 110 } });
+});
+
+/** A retired event leaves its version: who rebuilds an entity passes over it. */
+const withoutGap = (events: readonly StoredEvent[]): StoredEvent[] => events.filter(({ version }) => version === 1);
+
+test('a root raises what is declared, in its version', async () => {
+  const runtime = await started([Today]);
+  const entity = new Stock('ACME');
+  entity.reprice(500);
+  expect(entity.uncommittedEvents[0]).toMatchObject({ schemaVersion: 2 });
+  expect(() => entity.reprice(0.5)).toThrow(expect.objectContaining({ code: 'SchemaViolation' }));
+  expect(() => entity.halt()).toThrow(expect.objectContaining({ code: 'UnknownEventType' }));
+  expect(entity).toMatchObject({ version: 1, cents: 500 });
+  await runtime.publisher.publish(...entity.uncommittedEvents);
+  const [stored] = await runtime.store.getByAggregate(Today, 'ACME');
+  expect(stored).toMatchObject({ schemaVersion: 2, data: { cents: 500 } });
+});
+
+const refused = [
+  ['a type that is not declared', stock('Sold', {}), 'UnknownEventType'],
+  ['a former name', stock('Priced', { price: '1' }), 'UnknownEventType'],
+  ['a retired type', stock('Halted', {}), 'UnknownEventType'],
+  ['a payload that is not valid', stock('Repriced', { cents: '1' }), 'SchemaViolation'],
+  ['a version newer than the newest', stock('Repriced', { cents: 1 }, { schemaVersion: 3 }), 'UnsupportedEventVersion'],
+  ['an older version that makes no newer one', stock('Repriced', { price: 'x' }, { schemaVersion: 1 }), 'UpcastFailed'],
+] as const;
+
+test.each(refused)('%s is refused, by the publisher and by save', async (_, given, code) => {
+  const runtime = await started([Today]);
+  expect(await errorOf(runtime.publisher.publish(given))).toMatchObject({ code });
+  expect(await errorOf(runtime.store.save([given]))).toMatchObject({ code });
+  expect(await all(runtime.events())).toEqual([]);
+});
+
+test('in transactions: saveWithTx checks the same, and keeps the version', async () => {
+  const connectionString = await migratedDatabase();
+  const runtime = await startRuntime({
+    ...{ dataDir: scratchFolder(), aggregates: [Counter], entities: [Today], shards: 1 },
+    store: postgres({ connectionString }),
+  });
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    await client.query('begin');
+    for (const [, given, code] of refused) {
+      expect(await errorOf(runtime.store.saveWithTx(client, [given]))).toMatchObject({ code });
+    }
+    await runtime.store.saveWithTx(client, [stock('Repriced', { cents: 7 })]);
+    await runtime.store.saveWithTx(client, [stock('Repriced', { price: '0.08' }, { schemaVersion: 1 })]);
+    await client.query('commit');
+    const rows = await client.query('select schema_version as v from trunkline.domain_events order by version');
+    expect(rows.rows).toEqual([{ v: 2 }, { v: 1 }]);
+    const events = await runtime.store.getByAggregate(Today, 'ACME');
+    expect(events.map(({ data }) => data)).toEqual([{ cents: 7 }, { cents: 8 }]);
+  } finally {
+    await client.end();
+  }
+}, 60_000);
+
+test('what the options refuse', async () => {
+  const dataDir = scratchFolder();
+  const invalid = (options: object): Promise<void> =>
+    expect(startRuntime({ dataDir, aggregates: [Counter], ...options })).rejects.toMatchObject({
+      code: 'InvalidOptions',
+    });
+  await invalid({ entities: Today });
+  await invalid({ entities: [Counter] });
+  await invalid({ entities: [Today, Before] });
+  await invalid({ entities: [defineEntityEvents('counter', { events: {} })] });
+  await invalid({ aggregates: [Counter, Today] });
+  for (const spec of [{}, { events: { A: {} } }, { events: {}, retired: 'A' }, { events: {}, commands: {} }]) {
+    expect(() => defineEntityEvents('a', spec as never)).toThrow(
+      expect.objectContaining({ code: 'InvalidDefinition' }),
+    );
+  }
+});
