@@ -113,7 +113,7 @@ export class Loader {
       actor.settledPosition = await this.allStored(isPublished);
     }
     const after = local?.snapshot?.version ?? 0;
-    const stored = await this.ask(actor, after);
+    const stored = await remote.look(type.name, id, type.fingerprint, after);
     // What this machine once read or stored there: a database that has come back from an earlier state lacks it for now.
     if (local !== undefined && Math.max(stored?.version ?? 0, after) < local.base) {
       const cause = `it has version ${stored?.version ?? 0} of ${type.name}/${id}, of which this log knows ${local.version}`;
@@ -121,14 +121,7 @@ export class Loader {
     }
     actor.state = type.definition.state();
     actor.version = 0;
-    if (stored !== undefined) {
-      const snapshot = stored.snapshot ?? local?.snapshot;
-      this.replay(actor, { snapshot }, framesIn(stored.frames, stored.eventCount));
-      for (let page: RemoteAggregate | undefined = stored; page !== undefined && actor.version < page.version; ) {
-        page = await this.ask(actor, actor.version);
-        if (page !== undefined) this.replay(actor, page, framesIn(page.frames, page.eventCount));
-      }
-    }
+    if (stored !== undefined) await this.replayStored(actor, stored, stored.snapshot ?? local?.snapshot);
     // A second look: what the first one returned is valid only until the next, and the store may be behind.
     if (local !== undefined) {
       const newest = this.store.load(type.name, id, type.fingerprint)!;
@@ -142,9 +135,31 @@ export class Loader {
     freezeState(actor.state);
   }
 
-  /** A page of what the store elsewhere has of it behind this version. */
-  private ask({ type, id }: Actor, after: number): Promise<RemoteAggregate | undefined> {
-    return this.remote!.load(type.name, id, type.fingerprint, after, this.control.position('stored'));
+  /** An aggregate of another log is taken over once it has been read: what this release cannot read stays with whom it is. */
+  private async replayStored(
+    actor: Actor,
+    stored: RemoteAggregate & { readonly isOwn: boolean },
+    snapshot: RemoteAggregate['snapshot'],
+  ): Promise<void> {
+    const { type, id } = actor;
+    const remote = this.remote!;
+    await this.replayPages(actor, { ...stored, snapshot }, () =>
+      remote.look(type.name, id, type.fingerprint, actor.version),
+    );
+    if (stored.isOwn) return;
+    const take = (): Promise<RemoteAggregate | undefined> =>
+      remote.load(type.name, id, type.fingerprint, actor.version, this.control.position('stored'));
+    await this.replayPages(actor, await take(), take);
+  }
+
+  private async replayPages(
+    actor: Actor,
+    first: RemoteAggregate | undefined,
+    next: () => Promise<RemoteAggregate | undefined>,
+  ): Promise<void> {
+    for (let page = first; page !== undefined; page = actor.version < page.version ? await next() : undefined) {
+      this.replay(actor, page, framesIn(page.frames, page.eventCount));
+    }
   }
 
   /** The outcome of an earlier command with this idempotency key. @throws RecordInvalid */

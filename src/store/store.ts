@@ -59,6 +59,13 @@ export interface RemoteAggregate {
 /** A store elsewhere, as a shard loads from it. Errors: `StoreUnavailable` and those of the schema. */
 export interface RemoteReader {
   owner(type: string, id: string): Promise<'nobody' | 'this log' | 'another'>;
+  /** As `load`, but it stays the log's that has it. `isOwn`: this one. */
+  look(
+    type: string,
+    id: string,
+    fingerprint: string,
+    after: number,
+  ): Promise<(RemoteAggregate & { readonly isOwn: boolean }) | undefined>;
   /**
    * What it has after version `after`; undefined: no such aggregate. From now on the aggregate is this log's: what another
    * log has not stored yet is quarantined. `at`: this log's position now.

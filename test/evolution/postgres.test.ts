@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { defineProjection, openEventStore, postgres, type StoredEvent } from '../../src/index.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
-import { all, scratchFolder, startRuntime } from '../runtime/scratch.ts';
+import { all, errorOf, scratchFolder, startRuntime } from '../runtime/scratch.ts';
 import { Order as First } from './release-1.ts';
 import { Order as Second } from './release-2.ts';
 
@@ -87,4 +87,19 @@ test('a program that only reads sees what its definitions say, and without them 
   const names = ['OrderCreated', 'LineAdded', 'ContactGiven', 'CouponUsed', 'LineAdded'];
   expect((await all(stored.query())).map(({ type }) => type)).toEqual(names);
   expect(shown(await stored.getByAggregate(Second, 'o1'))).toEqual(read); // a call that names the definition knows it
+});
+
+test('a release that cannot read an aggregate does not take it from the one that can', {
+  timeout: 60_000,
+}, async () => {
+  const store = postgres({ connectionString });
+  const newer = await startRuntime({ dataDir: scratchFolder(), aggregates: [Second], store });
+  const older = await startRuntime({ dataDir: scratchFolder(), aggregates: [First], store });
+  const order = newer.ref(Second, 'o2').with({ ack: 'stored' });
+  await order.create('1', 'EUR');
+  const refused = { code: 'UnsupportedEventVersion', details: { aggregateId: 'o2', version: 1, schemaVersion: 3 } };
+  expect(await errorOf(older.ref(First, 'o2').add('hat'))).toMatchObject(refused);
+  expect(await errorOf(older.state(First, 'o2'))).toMatchObject(refused);
+  expect((await order.add('shoe')).version).toBe(2);
+  expect(newer.status().quarantined).toBe(0);
 });

@@ -67,7 +67,7 @@ async function live(release: Release): Promise<void> {
   await checkQueries(machine, life);
   checkHandled(life, number);
   await checkTable(connectionString, life, here.dataDir);
-  if (older !== undefined) await upgrade(older, release);
+  if (older !== undefined) await upgrade(older, machine);
   if (number < last) {
     await machine.stopHandling();
     await machine.act(`late-${number}`, ...openings(number), ['reach', 'Late Lane', `${number}`]);
@@ -96,7 +96,8 @@ async function workOn(machine: Machine): Promise<void> {
 }
 
 /** The older release beside the newer one: what it cannot read stops that aggregate alone. Then it is killed and upgraded. */
-async function upgrade(older: OlderProcess, release: Release): Promise<void> {
+async function upgrade(older: OlderProcess, newer: Machine): Promise<void> {
+  const { release, runtime } = newer;
   const own: Action[] = [...openings(5), ['reach', 'Other Street', '556'], ['pay', 'card', Date.UTC(2025, 5, 5)]];
   const tell = async (order: string, action: Action): Promise<void> => {
     expect(await older.act(order, action)).toBe('done');
@@ -105,6 +106,9 @@ async function upgrade(older: OlderProcess, release: Release): Promise<void> {
   for (const action of own) await tell('b-1', action);
   expect(await older.act('o-6', ['add', 'hat', 1])).toBe('UnsupportedEventVersion');
   expect(await older.act('o-1', ['add', 'hat', 1])).toBe('UnknownEventType');
+  await newer.act('o-1', ['add', 'belt', 1]); // what the other cannot read stays here
+  await newer.settle();
+  expect(runtime.status().quarantined).toBe(0);
   await tell('b-1', ['add', 'hat', 2]);
   await tell('o-2', ['add', 'hat', 2]); // the release before has written to it last
   await older.kill();

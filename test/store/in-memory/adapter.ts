@@ -49,6 +49,19 @@ class InMemoryReader implements RemoteReader {
     return owner === this.logId ? 'this log' : 'another';
   }
 
+  async look(
+    type: string,
+    id: string,
+    _fingerprint: string,
+    after: number,
+  ): Promise<(RemoteAggregate & { isOwn: boolean }) | undefined> {
+    const found = await this.asker.ask('look', type, id, after);
+    if (found === undefined) return undefined;
+    const { version, owner, frames } = found;
+    const isOwn = owner === this.logId;
+    return { version, snapshot: undefined, frames: Buffer.concat(frames), eventCount: frames.length, isOwn };
+  }
+
   async load(type: string, id: string, _fingerprint: string, after: number): Promise<RemoteAggregate | undefined> {
     const found = await this.asker.ask('take', this.logId, type, id, after);
     if (found === undefined) return undefined;

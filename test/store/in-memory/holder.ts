@@ -30,6 +30,8 @@ export interface Answers {
   checkpoint(logId: string): number;
   append(logId: string, from: number, to: number, bytes: Uint8Array): { checkpoint: number; refused: RefusedEvent[] };
   owner(type: string, id: string): string | undefined;
+  /** The events behind `after`, and whose the aggregate is. */
+  look(type: string, id: string, after: number): { version: number; owner: string; frames: Uint8Array[] } | undefined;
   /** The events behind `after`; the aggregate is this log's from now on. */
   take(logId: string, type: string, id: string, after: number): { version: number; frames: Uint8Array[] } | undefined;
 }
@@ -105,6 +107,13 @@ export class Holder implements Answers {
 
   owner(type: string, id: string): string | undefined {
     return this.head(type, id)?.owner;
+  }
+
+  look(type: string, id: string, after: number): { version: number; owner: string; frames: Uint8Array[] } | undefined {
+    const head = this.head(type, id);
+    if (head === undefined) return undefined;
+    const { owner, events } = head;
+    return { version: events.length, owner, frames: events.slice(after).map(({ frame }) => frame) };
   }
 
   take(logId: string, type: string, id: string, after: number): { version: number; frames: Uint8Array[] } | undefined {

@@ -1,8 +1,8 @@
 // PostgreSQL as a shard loads from it: one aggregate at a time, over a connection of the shard's own that is opened when it
 // is first needed.
 //
-// Invariants: an aggregate that another log owned is taken over before its events are read, so that what has been read is
-// all that the other log will ever have stored of it; a load that waits for a lock of others lets further loads pass (held-loads.ts).
+// Invariants: a load takes over what another log owned before it reads events, so that what has been read is all that the other log
+// will ever have stored; a look takes nothing, so it shows whether this release can read it at all; a load that waits for a lock of others lets further loads pass (held-loads.ts).
 import pg from 'pg';
 import { performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
@@ -71,6 +71,20 @@ export class PostgresAggregateReader implements RemoteReader {
     });
   }
 
+  look(
+    type: string,
+    id: string,
+    fingerprint: string,
+    after: number,
+  ): Promise<(RemoteAggregate & { isOwn: boolean }) | undefined> {
+    return this.run(async (client) => {
+      const [head] = await this.head.run(client, { type, id });
+      if (head === undefined) return undefined;
+      const found = await this.content(client, { type, id, fingerprint, after }, head);
+      return { ...found, isOwn: head.log_id === this.logId };
+    });
+  }
+
   async load(
     type: string,
     id: string,
@@ -93,20 +107,26 @@ export class PostgresAggregateReader implements RemoteReader {
     lockMs: number,
     begun: () => void = () => {},
   ): Promise<RemoteAggregate | undefined | 'held'> {
-    const { type, id, fingerprint, after } = wanted;
     return this.run(async (client) => {
       begun();
       const head = await this.ownHead(client, wanted, lockMs);
-      if (head === undefined || head === 'held') return head;
-      const { version, snapshot_version, state } = head;
-      const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
-      const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
-      const base = snapshot?.version ?? after;
-      if (version <= base) return { version, snapshot, frames: Buffer.alloc(0), eventCount: 0 };
-      const events = await this.page(client, behindVersion(this.schema, { type, id }, base, head), version - base);
-      if (!events.isPart) checkWhole(type, id, base, version, events.count);
-      return { version, snapshot, frames: events.frames, eventCount: events.count };
+      return head === undefined || head === 'held' ? head : this.content(client, wanted, head);
     });
+  }
+
+  private async content(
+    client: pg.Client,
+    { type, id, fingerprint, after }: Omit<Wanted, 'at'>,
+    head: HeadRow,
+  ): Promise<RemoteAggregate> {
+    const { version, snapshot_version, state } = head;
+    const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
+    const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
+    const base = snapshot?.version ?? after;
+    if (version <= base) return { version, snapshot, frames: Buffer.alloc(0), eventCount: 0 };
+    const events = await this.page(client, behindVersion(this.schema, { type, id }, base, head), version - base);
+    if (!events.isPart) checkWhole(type, id, base, version, events.count);
+    return { version, snapshot, frames: events.frames, eventCount: events.count };
   }
 
   /** As many of `wanted` events as a page holds; fewer where these take longer than a statement may. */
