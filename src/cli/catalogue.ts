@@ -17,6 +17,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import { declaredEvents } from '../model/catalogue.ts';
 import { loadAggregates } from '../schemas/load.ts';
 import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { inWords } from './in-words.ts';
 import { fromModule } from './user-code.ts';
 
 interface Options extends OutputOptions {
@@ -71,18 +72,27 @@ export function addCatalogue(program: Command): void {
     });
 }
 
-/** @throws InvalidOptions: a topic that Kafka would not take, as a start does */
+/** @throws InvalidOptions, in the words of the command: a topic that Kafka would not take, as a start does */
 async function catalogueOptions(options: Options, aggregates: readonly AnyAggregate[]): Promise<CatalogueOptions> {
   const { service, release, topicPrefix: prefix, topicTemplate: template } = options;
   const dialects = options.format === 'asyncapi' ? asyncapiDialects : undefined;
   const readers = options.handlers === undefined ? undefined : await fromModule(options.handlers, loadReaders);
   const known = { service, release, dialects, readers };
   if (prefix === undefined && template === undefined) return known;
-  const settings = resolveTopics({ prefix, template });
-  const topicOf = await topicNaming(settings);
-  declaredTopics(declaredEvents(aggregates), topicOf, settings);
-  return { ...known, topicOf };
+  return inWords(topicWords, async () => {
+    const settings = resolveTopics({ prefix, template });
+    const topicOf = await topicNaming(settings);
+    declaredTopics(declaredEvents(aggregates), topicOf, settings);
+    return { ...known, topicOf };
+  });
 }
+
+/** By what kafka() calls them. */
+const topicWords = {
+  'stream.topics': '--topic-prefix, --topic-template',
+  'stream.topics.prefix': '--topic-prefix',
+  'stream.topics.template': '--topic-template',
+};
 
 function folderOf({ out, check }: Options, catalogue: Catalogue): Difference[] {
   const files = markdownFiles(catalogue);

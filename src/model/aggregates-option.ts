@@ -37,7 +37,7 @@ export function checkAggregates(
     if (fault !== undefined) invalid(list, name, fault);
     if (!isEntityEvents(aggregate)) checkModule(`${list}.${name}.module`, module, moduleRoots);
     for (const one of namesOf(aggregate)) {
-      if (names.has(one)) invalid(list, one, 'two aggregates have this name, or had it');
+      if (names.has(one)) invalid(list, undefined, `two aggregates have the name '${one}', or had it`);
       names.add(one);
     }
   }

@@ -5,7 +5,7 @@ import { accessSync, constants, statSync } from '../base/disk.ts';
 import { refused } from '../base/foreign-file.ts';
 import { onPath } from '../base/path-fault.ts';
 import { tame } from '../base/tame.ts';
-import { importUserModule } from '../base/user-module.ts';
+import { importUserModule, moduleUrl } from '../base/user-module.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { checkAggregates } from '../model/aggregates-option.ts';
 import { isEventSpec } from '../model/event-spec.ts';
@@ -30,7 +30,8 @@ export async function loadAggregates(file: string): Promise<AnyAggregate[]> {
 
 /** @throws FileRefused: there is no such file, or importing it fails */
 export async function exportsOf(file: string): Promise<Record<string, unknown>> {
-  const isUrl = URL.canParse(file); // what is no file's is refused by the gate
+  const isUrl = URL.canParse(file);
+  if (isUrl && moduleUrl(file) === undefined) throw refused(file, 'cannot be imported: name a file, or the URL of one');
   if (!isUrl) checkIsFile(file);
   const url = isUrl ? file : pathToFileURL(file).href;
   try {

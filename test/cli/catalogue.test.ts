@@ -64,9 +64,11 @@ test('topics are named as a start names them, by the name that is stored', () =>
   for (const [template, reason] of [
     ['{wrong}', '{wrong} is no placeholder'],
     ['{eventType}!', 'a topic has 1 to 249 of'],
+    ['{eventType}!', 'trunkline: option --topic-prefix, --topic-template: '],
+    ['{wrong}', 'trunkline: option --topic-template'],
   ]) {
     const { status, stderr } = runIn(folder, [...words, '--topic-template', template!]);
-    expect([status, stderr.split('\n')]).toEqual([1, [expect.stringContaining(reason!), '']]);
+    expect([status, stderr.split('\n')]).toEqual([2, [expect.stringContaining(reason!), '']]);
   }
 });
 

@@ -60,6 +60,11 @@ test.each<[string[], string, string]>([
   [['schemas', 'check', '--aggregates'], 'none.ts', 'cannot be imported: it is not there (ENOENT)'],
   [['schemas', 'check', '--aggregates'], 'folder', 'cannot be imported: it is a folder; name the file of the module'],
   [['schemas', 'check', '--aggregates'], 'closed/aggregates.ts', `cannot be imported: ${denied}`],
+  [
+    ['schemas', 'check', '--aggregates'],
+    'https://example.org/a.ts',
+    'cannot be imported: name a file, or the URL of one',
+  ],
   [['topics', 'plan', '--config'], 'none.ts', 'cannot be imported: it is not there (ENOENT)'],
   [['topics', 'plan', '--config'], 'closed/config.ts', `cannot be imported: ${denied}`],
   ...[

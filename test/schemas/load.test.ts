@@ -51,7 +51,7 @@ test.each<[string, string, string | RegExp]>([
   [
     'twice.mjs',
     `${define} export const a = make('x'), b = make('x');`,
-    /cannot be used: .*two aggregates have this name/,
+    /cannot be used: .*two aggregates have the name '[^']+', or had it/,
   ],
 ])('%s', async (name, text, reason) => {
   const file = written(name, text);
