@@ -10,6 +10,7 @@ export {
   type GivenEvent,
   type GivenOptions,
   given,
+  type NewestEvent,
   type Outcome,
   type Then,
   type When,

@@ -3,7 +3,7 @@
 
 import { AssertionError, deepStrictEqual, fail } from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { nameOfDefinition } from '../base/checks.ts';
+import { checkInteger, nameOfDefinition } from '../base/checks.ts';
 import type { Rejected, TrunklineError } from '../base/errors.ts';
 import { userJson } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
@@ -29,13 +29,16 @@ import { sendersIn } from '../wire/message.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { argumentsJson, toJson } from '../wire/payload.ts';
 
-/** An event as a test writes it down; a field of its data that may be `undefined` may be left out. */
-export type GivenEvent<A> =
+/** An event of the newest version, as a test writes it down; a field of its data that may be `undefined` may be left out. */
+export type NewestEvent<A> =
   EventOf<A> extends infer E
     ? E extends StoredEvent<infer T, infer D>
       ? { type: T; data: D | ReadState<D> }
       : never
     : never;
+
+/** The same, or an event as an older release has stored it: by the name and the version of then. */
+export type GivenEvent<A> = NewestEvent<A> | { type: string; data: unknown; schemaVersion: number };
 
 /** What surrounds the aggregate under test. */
 export interface GivenOptions {
@@ -48,7 +51,13 @@ export interface GivenOptions {
     | undefined;
 }
 
-const givenEventFields = fieldsOf<{ type: string; data: unknown }>({ type: 'text', data: 'any' });
+interface WrittenEvent {
+  type: string;
+  data: unknown;
+  schemaVersion?: number;
+}
+
+const givenEventFields = fieldsOf<WrittenEvent>({ type: 'text', data: 'any', schemaVersion: true });
 const givenFields = fieldsOf<GivenOptions>({ id: true, context: true, metadata: true, answer: true });
 
 /** What a command came to. */
@@ -66,7 +75,7 @@ type EventTypes<A> = EventOf<A> extends infer E ? (E extends StoredEvent<infer T
 
 /** What may be expected: event types, events with their data, a rejection (its class, code or instance), an error class. */
 export type Expected<A> =
-  | readonly (EventTypes<A> | GivenEvent<A>)[]
+  | readonly (EventTypes<A> | NewestEvent<A>)[]
   | Rejected
   | TrunklineError
   | (new (
@@ -219,7 +228,7 @@ class Trial<A extends AnyAggregate> {
 }
 
 /** The actor after the given events, which go through frames as stored ones do. */
-function replay(definition: AnyAggregate, id: string, events: readonly { type: string; data: unknown }[]): Actor {
+function replay(definition: AnyAggregate, id: string, events: readonly WrittenEvent[]): Actor {
   const type = actorTypeOf(definition, 0);
   const { name } = type;
   const actor = new Actor(type, id, freezeState(definition.state()), 0, 0);
@@ -229,8 +238,9 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
     const { type: eventType, data } = event;
     group.clear();
     const now = Date.now();
-    const schemaVersion =
-      (own(definition.events, eventType) as { schemaVersion: number } | undefined)?.schemaVersion ?? 1;
+    const newest = own(definition.events as AnyAggregate['events'], eventType)?.schemaVersion ?? 1;
+    const { schemaVersion = newest } = event;
+    checkInteger(`given[${i}].schemaVersion`, schemaVersion, 1, 65_535);
     const json = toJson(data, eventType);
     const offset = group.frame(FrameKind.event, schemaVersion, now, actor.version + 1, name, id, eventType, '', json);
     writeNewId(group.frames.bytes, offset + 16, now);

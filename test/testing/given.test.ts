@@ -2,6 +2,7 @@ import { inspect, isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { defineAggregate, event, Rejected, TrunklineError } from '../../src/index.ts';
 import { given } from '../../src/testing.ts';
+import { Order as Evolved } from '../evolution/release-2.ts';
 import { hostileMetadata } from '../hostile.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
@@ -172,4 +173,22 @@ test.each(Object.entries(hostileMetadata))('refuses, as a shard does, %s', (_, m
   expect(trial).toThrow(
     expect.objectContaining({ code: expect.stringMatching(/^(InvalidOptions|Unserialis|CommandToo)/) }),
   );
+});
+
+test('events as older releases have stored them: of the version and by the name of then', () => {
+  const { state } = given(Evolved, [
+    { type: 'OrderCreated', schemaVersion: 1, data: { orderId: 'o', total: '5' } },
+    { type: 'LineAdded', schemaVersion: 1, data: { sku: 'a' } },
+    { type: 'ContactGiven', schemaVersion: 1, data: { street: 'Pall Mall', phone: '1' } },
+    { type: 'CouponUsed', schemaVersion: 1, data: {} },
+  ])
+    .when.add('b')
+    .then(['ItemAdded']);
+  expect(state).toMatchObject({ amount: '5', currency: 'USD', address: 'Pall Mall by AddressGiven@1', phone: '1' });
+  expect(state.items).toEqual(['a by ItemAdded@1', 'b by ItemAdded@1']);
+  const of = (schemaVersion: unknown) => () =>
+    given(Evolved, [{ type: 'OrderCreated', schemaVersion, data: {} } as never]).when.add('b');
+  expect(of(4)).toThrow(expect.objectContaining({ code: 'UnsupportedEventVersion' }));
+  expect(of(0)).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+  expect(of('1')).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
 });
