@@ -1,9 +1,11 @@
 // The host's side of commands, in the one order in which each part gets those that it needs: the sender, the deliveries of
 // messages, which send, and the turns, which read what both are answered. Host thread.
+
 import type { Bus } from '../bus/bus.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { Evolution } from '../model/evolution.ts';
 import type { MessageSettings } from '../model/message-options.ts';
+import type { Level } from '../model/receipt.ts';
 import type { ControlBlockWriter } from '../shared/control-block.ts';
 import type { DeliveryEvents } from '../wire/message.ts';
 import { CommandTaps } from './command-taps.ts';
@@ -12,6 +14,7 @@ import { CommandDispatcher, type DispatcherOptions } from './dispatcher.ts';
 import type { Refused } from './fences.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Progress } from './progress.ts';
+import { whenConfirmed } from './receipt.ts';
 import { Refs } from './refs.ts';
 import type { Refusals } from './refusals.ts';
 import type { StoreAnswers } from './store-answers.ts';
@@ -58,6 +61,11 @@ export class Dispatch {
 
   get inFlight(): InFlight {
     return this.dispatcher.inFlight;
+  }
+
+  /** Everything up to this position, at the level as receipts have it. */
+  reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
+    return whenConfirmed(this.progress, level, position, signal, undefined);
   }
 
   get progress(): Progress {

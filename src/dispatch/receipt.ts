@@ -214,8 +214,8 @@ const isConfirmed = (level: Level, { isStoreElsewhere }: LevelWait): boolean =>
   isStoreElsewhere && (level === 'stored' || level === 'published');
 
 /** The stream takes what the log has; whether it counts, the store decides: so `published` is behind `stored`. */
-function whenConfirmed(
-  wait: LevelWait,
+export function whenConfirmed(
+  wait: Pick<LevelWait, 'reached' | 'isStoreElsewhere'>,
   level: Level,
   position: number,
   signal: AbortSignal | undefined,

@@ -202,7 +202,7 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * Resolves when everything written so far has come to the level.
+   * Resolves when everything written so far has come to the level; `published` is behind `stored` with a store elsewhere.
    * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason; after `waitTimeoutMs` what holds the level up
    * (StoreUnavailable …), or WaitTimedOut (as rejections)
    */
@@ -211,7 +211,8 @@ export class Runtime implements AsyncDisposable {
     checkLevel('level', level);
     checkSignalOptions('reached', options);
     const { dispatch, control } = this.stages;
-    return dispatch.progress.reached(level, control.position('written'), options.signal).catch((error: unknown) => {
+    const position = control.position('written');
+    return dispatch.reached(level, position, options.signal).catch((error: unknown) => {
       throw heldUpBy(error);
     });
   }

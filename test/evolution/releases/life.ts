@@ -106,7 +106,6 @@ export class Machine {
     const { written } = this.runtime.status();
     await this.handler?.caughtUpTo(written);
     await this.carts?.caughtUpTo(written);
-    await this.runtime.reached('stored');
     await this.runtime.reached('published');
   }
 
