@@ -2,7 +2,7 @@
 
 import { postgres, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import type { PostgresStoreOptions } from '../../src/postgres.ts';
-import { freshDatabase, migratedDatabase } from '../postgres.ts';
+import { elsewhere, migratedDatabase } from '../postgres.ts';
 import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
 
 export const stores = ['embedded', 'postgres'] as const;
@@ -11,11 +11,19 @@ export type Store = (typeof stores)[number];
 let database: Promise<string> | undefined;
 const schemas = new Map<string, string>();
 
-export const databaseUrl = (): Promise<string> => (database ??= freshDatabase());
+/** One for all tests of a file, with our tables in a schema that is not the default one. */
+export const databaseUrl = (): Promise<string> => (database ??= migratedDatabase(elsewhere));
 
-/** A schema for each data directory, the same one each time. */
+/** Another such one from here on: a copy costs a quarter of the migrations that a schema more needs. */
+export function anotherDatabase(): Promise<string> {
+  database = undefined;
+  schemas.clear();
+  return databaseUrl();
+}
+
+/** A schema for each data directory, the same one each time. The first is the one that the database has come with. */
 export function schemaOf(dataDir: string): string {
-  const schema = schemas.get(dataDir) ?? `store_${schemas.size}`;
+  const schema = schemas.get(dataDir) ?? (schemas.size === 0 ? elsewhere : `store_${schemas.size}`);
   schemas.set(dataDir, schema);
   return schema;
 }

@@ -1,5 +1,5 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
-import { beforeAll, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { foldBatch } from '../../src/adapters/postgres/handlers/batch-fold.ts';
 import { KnownRows } from '../../src/adapters/postgres/handlers/known-rows.ts';
 import { RowTable } from '../../src/adapters/postgres/handlers/row-table.ts';
@@ -10,7 +10,7 @@ import { administer } from '../postgres.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
-import { databaseUrl, schemaOf, startBeside } from './stores.ts';
+import { anotherDatabase, schemaOf, startBeside } from './stores.ts';
 
 interface Totals {
   total: number;
@@ -22,8 +22,8 @@ interface Totals {
 const startRuntime = startBeside;
 let url: string;
 
-beforeAll(async () => {
-  url = await databaseUrl();
+beforeEach(async () => {
+  url = await anotherDatabase();
   await administer(
     url,
     `create schema reports;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { lockNames, lockSql } from '../../src/adapters/postgres/session/locks-sql.ts';
 import type { Runtime, RuntimeOptions, Subscription } from '../../src/index.ts';
 import { postgres } from '../../src/index.ts';
@@ -11,15 +11,15 @@ import { PostgresServer } from '../postgres-server.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
-import { databaseUrl, schemaOf, startBeside } from './stores.ts';
+import { anotherDatabase, schemaOf, startBeside } from './stores.ts';
 
 const startRuntime = startBeside;
 const retry = { attempts: 4, minDelayMs: 0, maxDelayMs: 1 };
 const insert = 'insert into sums (aggregate_id, version) values ($1, $2)';
 let url: string;
 
-beforeAll(async () => {
-  url = await databaseUrl();
+beforeEach(async () => {
+  url = await anotherDatabase();
   await administer(url, 'create table sums (aggregate_id text, version int, seen timestamptz default now())');
 });
 
