@@ -8,6 +8,7 @@ import { administer, migratedDatabase } from '../postgres.ts';
 import { setUp } from '../stream/setup.ts';
 import {
   checkHandled,
+  checkNewHandler,
   checkQueries,
   checkRehearsal,
   checkSchemas,
@@ -67,6 +68,7 @@ async function live(release: Release): Promise<void> {
   await checkQueries(machine, life);
   checkHandled(life, number);
   await checkTable(connectionString, life, here.dataDir);
+  if (number === last) await checkNewHandler(machine, life, here.dataDir);
   if (older !== undefined) await upgrade(older, machine);
   if (number < last) {
     await machine.stopHandling();

@@ -72,6 +72,25 @@ export function checkHandled(life: Life, release: number): void {
   expect(new Set(life.handled.map(({ id }) => id)).size).toBe(life.handled.length);
 }
 
+/** A handler that begins in this release is given all of this machine's history as it is today. */
+export async function checkNewHandler(
+  { runtime, release: { number } }: Machine,
+  life: Life,
+  at: string,
+): Promise<void> {
+  const seen: unknown[] = [];
+  await using audit = runtime.subscribe({
+    name: `audit of ${number}`,
+    handle: (event) => void seen.push([event.aggregateType, event.aggregateId, shapeOf(event)]),
+  });
+  await audit.caughtUpTo(runtime.status().written);
+  const own = life.facts.filter((fact) => fact.at === at);
+  const wanted = own.flatMap(({ order, action }) =>
+    eventsOf(number, action).map((shape) => [nameIn(number), order, shape]),
+  );
+  expect(sorted(seen)).toEqual(sorted(wanted));
+}
+
 /** The table counts the items of this machine's log. */
 export async function checkTable(connectionString: string, life: Life, dataDir: string): Promise<void> {
   const counts: Record<string, number> = {};

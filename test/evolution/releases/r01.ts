@@ -33,6 +33,7 @@ export const Order = defineAggregate('purchase', {
     PaidByCard: (state, { at }) => ({ ...state, paid: `card ${new Date(at).toISOString()}` }),
     PaidInCash: (state, { at }) => ({ ...state, paid: `cash ${new Date(at).toISOString()}` }),
   },
+  snapshot: { every: 5 }, // those of other releases are left aside
   commands: {
     look: (order): number => order.version,
     open(order, customer: string, cents: number, _currency: string) {
