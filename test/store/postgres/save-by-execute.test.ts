@@ -306,7 +306,7 @@ async function migratedBefore(first: string, connection: string): Promise<void> 
   rmSync(folder, { recursive: true });
 }
 
-test('a session that is open while the schema is migrated goes on, by the rights that it has, and by execute from then on', async () => {
+test('a session that is open while the schema is migrated goes on, by execute in place of the rights that it had', async () => {
   const connection = await freshDatabase();
   await migratedBefore('000024', connection);
   const client = new pg.Client({ connectionString: connection });
@@ -322,10 +322,39 @@ test('a session that is open while the schema is migrated goes on, by the rights
   expect([await save(), await save()]).toEqual([1, 2]);
   await migrate({ connection });
   expect([await save(), await save()]).toEqual([3, 4]);
-  await client.query(
-    `reset role; drop owned by ${earlier}; delete from trunkline.raise_rights; ${saverGrants(earlier)}; set role ${earlier}`,
-  );
-  expect([await save(), await save()]).toEqual([5, 6]);
   await client.query(`reset role; drop owned by ${earlier}`);
+  await client.end();
+});
+
+test('the rights of before, by which a role locks heads, end; those of services and on whole tables stay, and who reads reads on', async () => {
+  const connection = await freshDatabase();
+  await migratedBefore('000028', connection);
+  const client = new pg.Client({ connectionString: connection });
+  await client.connect();
+  const rightsOf = async (role: string): Promise<string[]> => {
+    const { rows } = await client.query(
+      `select c.relname || ' ' || p.name as right from pg_class c cross join unnest(array['select', 'insert', 'update', 'usage']) as p (name)
+       where c.relnamespace = 'trunkline'::regnamespace and c.relname in ('aggregates', 'domain_events', 'outbox', 'domain_events_sequence')
+         and case when c.relkind = 'S' then p.name = 'usage' and has_sequence_privilege($1, c.oid, 'usage')
+           else p.name <> 'usage' and has_any_column_privilege($1, c.oid, nullif(p.name, 'usage')) end order by 1`,
+      [role],
+    );
+    return rows.map((row) => row.right);
+  };
+  await client.query(
+    `${earlierSaverGrants(earlier)}; ${earlierSaverGrants(saver)}; grant update on trunkline.flush_checkpoints to ${saver};
+     grant usage on schema trunkline to ${stranger}; grant update on trunkline.aggregates to ${stranger};
+     grant update (version) on trunkline.aggregates to public`,
+  );
+  const [ofService, ofStranger] = [await rightsOf(saver), await rightsOf(stranger)];
+  await migrate({ connection });
+  expect(await rightsOf(earlier)).toEqual(['aggregates select', 'domain_events select']);
+  expect(await rightsOf(saver)).toEqual(ofService);
+  expect(await rightsOf(stranger)).toEqual(ofStranger);
+  await client.query(`set role ${earlier}`);
+  expect((await errorOf(client.query('select from trunkline.aggregates for update'))).code).toBe('42501');
+  expect(await append.append(client, [event('invoice', 'one')])).toEqual([1]);
+  expect(await append.append(client, [event('invoice', 'one'), event('invoice', 'two')])).toEqual([2, 1]);
+  await client.query(`reset role; drop owned by ${saver}, ${earlier}, ${stranger}`);
   await client.end();
 });

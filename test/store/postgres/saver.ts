@@ -11,7 +11,7 @@ export const saverGrants = (role: string, schema = 'trunkline', type = '*'): str
     .replaceAll(/\baccount\b/g, () => type)
     .replaceAll(/\btrunkline\b/g, () => schema);
 
-/** Those that it named before migration 24, on the tables themselves. They go on working with what migration 27 asks for beside them. */
+/** Those that it named before migration 24, on the tables themselves. Migration 28 takes them back; given again, they need what migration 27 asks for. */
 export const earlierSaverGrants = (role: string): string => `grant usage on schema trunkline to ${role};
   grant select on trunkline.actor_types, trunkline.aggregates, trunkline.domain_events to ${role};
   grant insert (aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at),
