@@ -12,6 +12,8 @@ import { isValid } from './valid.ts';
 
 const breaksMost = 20;
 const stepsMost = 100_000;
+/** Two unions of 480 alternatives with a tag have 230,400 pairs, each with the pair of their tags. */
+const pairsMost = 500_000;
 
 /** Empty: every value valid by `from` is valid by `to`. */
 export function breaksBetween(from: Node, to: Node): Break[] {
@@ -41,6 +43,7 @@ class Comparison implements Comparing {
   /** Comparisons that have ended, and that no running one was asked for: what they have found, with paths from there on. */
   private readonly ended = new Map<string, readonly Break[]>();
   private steps = 0;
+  private readonly pairs = { left: pairsMost };
   /** How often a running comparison was taken for one that holds. */
   private assumed = 0;
 
@@ -138,7 +141,8 @@ class Comparison implements Comparing {
 
   /** Of `oneOf` the others take nothing of it. */
   private byOne(branch: Branch, alternatives: readonly Node[], keyword: 'anyOf' | 'oneOf', at: Place): Break[] {
-    const isApart = (one: Node): boolean => ++this.steps <= stepsMost && disjoint([branch, this.from], one, this.to);
+    const isApart = (one: Node): boolean =>
+      ++this.steps <= stepsMost && disjoint([branch, this.from], one, this.to, this.pairs);
     const nearest: Break[][] = [];
     for (const [i, one] of alternatives.entries()) {
       if (isApart(one)) continue;

@@ -3,6 +3,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { disjoint } from '../../src/schemas/disjoint.ts';
 import { canonical, SchemaDocument } from '../../src/schemas/document.ts';
 import { samplesOf } from '../../src/schemas/samples.ts';
 import { breaksBetween } from '../../src/schemas/subset.ts';
@@ -305,4 +306,36 @@ test('names of the user that are keywords too are no annotations', () => {
       expect(canonical({ [keyword]: { [name]: 'b' } })).toBe(canonical({ [keyword]: {} }));
     expect(canonical({ const: { [name]: 1 } })).not.toBe(canonical({ const: {} }));
   }
+});
+
+describe('a union of many alternatives', () => {
+  /** With a tag behind ten fields that all of them have. */
+  const alternative = (i: number, minLength: number): Schema => ({
+    type: 'object',
+    properties: {
+      ...Object.fromEntries(Array.from({ length: 10 }, (_, j) => [`f${j}`, { type: 'object', required: ['z'] }])),
+      ...{ kind: { const: `k${i}` }, a: { type: 'string', minLength } },
+    },
+    required: [...Array.from({ length: 10 }, (_, j) => `f${j}`), 'kind', 'a'],
+  });
+  const union = (count: number, minLength: number): Schema => ({
+    oneOf: Array.from({ length: count }, (_, i) => alternative(i, minLength)),
+  });
+
+  test('is compared by its tag: a pair costs one more, whatever else is in it', () => {
+    const [one, other] = [new SchemaDocument(alternative(1, 0)), new SchemaDocument(alternative(2, 0))];
+    const [branch] = one.branches([one.root]).branches;
+    const pairs = { left: 100 };
+    expect(disjoint([branch!, one], other.root, other, pairs)).toBe(true);
+    expect(pairs.left).toBe(98);
+    expect(disjoint([branch!, one], other.root, other, { left: 1 })).toBe(false); // not known
+    expect(breaksBetween(union(240, 1), union(240, 0))).toEqual([]);
+    expect(breaksBetween(union(240, 0), union(240, 1))).toMatchObject([{ path: '$.a' }]);
+  });
+
+  test('more of them than are looked at one by one count as broken', () => {
+    expect(breaksBetween(union(480, 1), union(480, 0))).toMatchObject([
+      { reason: expect.stringMatching(/^cannot tell/) },
+    ]);
+  });
 });
