@@ -1,8 +1,8 @@
 // Who is named as the holder of a lock that a flush has waited for in vain.
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { lockedByOthers } from '../../../src/adapters/postgres/flush/lock-holders.ts';
 import { PostgresSink } from '../../../src/adapters/postgres/flush/sink.ts';
+import { lockedByOthers } from '../../../src/adapters/postgres/session/lock-holders.ts';
 import { migrate, postgres } from '../../../src/index.ts';
 import { PostgresServer } from '../../postgres-server.ts';
 import { errorOf, until } from '../../runtime/scratch.ts';

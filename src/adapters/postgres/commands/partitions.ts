@@ -39,8 +39,11 @@ export function addPartitions(program: Command): void {
     .description('make those of the next months, and of the months that the default partition holds')
     .action((options: ConnectionOptions & OutputOptions) =>
       onStore(options, async (client) => {
-        const made = await keepPartitions(client, options.schema, monthsAhead);
-        output(options, made, () => (made.length === 0 ? ['nothing to make'] : made.map((name) => `made ${name}`)));
+        const told = (name: string): void => {
+          if (!options.json) output(options, undefined, () => [`made ${name}`]);
+        };
+        const made = await keepPartitions(client, options.schema, monthsAhead, told);
+        if (options.json || made.length === 0) output(options, made, () => ['nothing to make']);
       }),
     );
 

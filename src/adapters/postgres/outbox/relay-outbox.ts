@@ -6,6 +6,7 @@ import { performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { randomUUID } from '../../../base/random.ts';
 import type { Outbox, OutboxSession } from '../../../outbox/outbox.ts';
+import { lockTryMs } from '../schema/lock-events.ts';
 import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import type { HiddenConnection } from '../session/connection.ts';
 import { failure } from '../session/failure.ts';
@@ -32,7 +33,6 @@ export interface PostgresOutboxSettings {
 }
 
 const queryTimeoutMs = 30_000; // a connection that hangs for longer is given up
-const lockTimeoutMs = 1_000; // meanwhile others that write events wait behind it
 const patienceMs = 10_000; // then the relay begins all the same
 
 export class PostgresOutbox implements Outbox {
@@ -95,7 +95,7 @@ export class PostgresOutbox implements Outbox {
     const takenBack = takenBackStatement(schema, unsettled);
     let results: pg.QueryResult<object>[];
     try {
-      results = await executeEach(client, settleSql(schema, unsettled, lockTimeoutMs));
+      results = await executeEach(client, settleSql(schema, unsettled, lockTryMs));
     } catch (error) {
       const isEarly = performance.now() - this.closedAt < (this.settings.patienceMs ?? patienceMs);
       if (isEarly || codeOf(error) !== lockNotAvailable) throw error;

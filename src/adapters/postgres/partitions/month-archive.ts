@@ -9,8 +9,8 @@ import { checkSharedFolder } from '../../../base/folder-access.ts';
 import { refused } from '../../../base/foreign-file.ts';
 import { makePrivateFolderLater } from '../../../base/private-file.ts';
 import { copiedOut } from '../rows/copy-out.ts';
+import { lockEvents } from '../schema/lock-events.ts';
 import { retried } from '../schema/months.ts';
-import { lockAll } from '../schema/months-sql.ts';
 import { checkMonth, isAttached, partitionOf } from '../schema/partition-list.ts';
 import { tooSlow } from '../session/failure.ts';
 import { lockNames, lockSql, removeLockSql } from '../session/locks-sql.ts';
@@ -42,6 +42,7 @@ import {
 } from './month-archive-sql.ts';
 
 const lockTimeoutMs = 2000;
+const triesOfLock = 3;
 /** How long putting a file in its place may take: a name changed, and its folder synced. */
 const placingMsMost = 60_000;
 const lineFeed = 10;
@@ -201,7 +202,7 @@ export async function dropMonth(
     await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, 'statement_timeout = 0'));
     await lockArchive(client, schema, month, file);
     // From the top, as writers do; the other way round they and we would wait for each other.
-    await execute(client, lockAll(`${name}.domain_events`));
+    await lockEvents(client, `${name}.domain_events`, table, triesOfLock);
     if (!(await isAttached(client, schema, month))) throw needed(partition, 'it is not there any more');
     if (archive && (await stamp()) !== before) {
       throw needed(partition, 'it has changed meanwhile; try again');

@@ -2,13 +2,15 @@
 // is far away (a wrong clock), or one for which it lacks the right.
 import type pg from 'pg';
 import { performance } from '../../../base/clock.ts';
+import { lockTryMs } from '../schema/lock-events.ts';
+import { retried } from '../schema/months.ts';
 import { makeStatement } from '../schema/months-sql.ts';
 import { beginSql } from '../session/session-sql.ts';
 import { isServerError, kindOf } from '../session/sqlstate.ts';
 
 const monthsBack = 20 * 12;
 const monthsAhead = 2;
-const lockTimeoutMs = 2_000;
+const attempts = 3;
 
 /** Months since the year 0. */
 const monthOf = (ms: number): number => {
@@ -33,7 +35,7 @@ export class MonthSet {
   }
 }
 
-/** How long one that could not be made is left alone: each try waits for the holder of its lock. */
+/** How long all are left alone once a lock has held one up: the transaction that holds it holds up the others, too, and each try all who write. */
 const againMs = 60_000;
 
 export class Partitions {
@@ -41,10 +43,10 @@ export class Partitions {
   private readonly onHeldUp: (error: unknown) => void;
   /** Made, or tried and not to be tried again. */
   private readonly done = new Set<number>();
-  /** Held up by a lock: when they are tried again. */
-  private readonly again = new Map<number, number>();
+  /** Held up by a lock: when months are made again. */
+  private againAt: number | undefined;
 
-  /** `schema`: escaped. `onHeldUp`: once for each month, which is tried again later. */
+  /** `schema`: escaped. `onHeldUp`: once, until all could be made; they are tried again later. */
   constructor(schema: string, onHeldUp: (error: unknown) => void = () => {}) {
     this.make = makeStatement(schema);
     this.onHeldUp = onHeldUp;
@@ -52,29 +54,34 @@ export class Partitions {
 
   /** Outside of a transaction: the months of what comes, this month and the next. */
   async prepare(client: pg.ClientBase, months: ReadonlySet<number>, now: number): Promise<void> {
+    if (this.againAt !== undefined && performance.now() < this.againAt) return;
     const current = monthOf(now);
-    for (const month of [current, current + 1, ...months]) {
+    // The one to come first: for it no writer is in the way.
+    for (const month of [current + 1, current, ...months]) {
       if (this.done.has(month) || month < current - monthsBack || month > current + monthsAhead) continue;
-      if (performance.now() < (this.again.get(month) ?? 0)) continue;
-      await this.prepareMonth(client, month);
+      if (!(await this.prepareMonth(client, month))) return;
     }
+    this.againAt = undefined;
   }
 
-  private async prepareMonth(client: pg.ClientBase, month: number): Promise<void> {
+  /** False if a lock has held it up. */
+  private async prepareMonth(client: pg.ClientBase, month: number): Promise<boolean> {
     try {
-      await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
-      await this.make.count(client, { start: new Date(startOf(month)).toISOString() });
-      await client.query('commit');
+      const make = async (): Promise<void> => {
+        await client.query(beginSql(`lock_timeout = ${lockTryMs}`));
+        await this.make.count(client, { start: new Date(startOf(month)).toISOString() });
+        await client.query('commit');
+      };
+      await retried(client, make, attempts);
     } catch (error) {
       if (!isServerError(error)) throw error;
-      await client.query('rollback');
       if (kindOf(error) === 'busy') {
-        if (!this.again.has(month)) this.onHeldUp(error);
-        this.again.set(month, performance.now() + againMs);
-        return;
+        if (this.againAt === undefined) this.onHeldUp(error);
+        this.againAt = performance.now() + againMs;
+        return false;
       }
     }
-    this.again.delete(month);
     this.done.add(month);
+    return true;
   }
 }

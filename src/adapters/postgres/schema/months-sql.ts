@@ -23,7 +23,10 @@ export const makeStatement = (schema: string): Statement<{ start: string }, { ma
 export const createTable = (table: string, events: string): string =>
   `create table ${table} (like ${events} including defaults including constraints including indexes)`;
 
-export const lockAll = (events: string): string => `lock table ${events} in access exclusive mode`;
+export const boundLocks = (ms: number): string => `set local lock_timeout = ${ms}`;
+
+/** `only`: not its partitions, to which no session comes through it meanwhile. */
+export const lockOnly = (table: string): string => `lock table only ${table} in access exclusive mode`;
 
 /** `start`, `end`: times, the second one of the next month. */
 export const attach = (events: string, table: string, start: string, end: string): string =>

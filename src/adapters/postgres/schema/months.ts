@@ -1,24 +1,26 @@
 // The months of domain_events as an administrator sees them: which partitions there are, made ahead, and the default
 // partition emptied into the months that it holds. Runs wherever it is called, on a connection of its own.
 //
-// Invariants: one upkeep at a time (a row that the transaction that acts has locked); no lock is waited for longer than `lockTimeoutMs`, so that any session that
-// inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
+// Invariants: one upkeep at a time (a row that the transaction that acts has locked); no lock is waited for longer than `lockTryMs`, since
+// all who insert or read wait behind us meanwhile, and at the first month that a lock holds up the turn ends, since it would hold up the
+// next ones, too; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { endsConnection, storeName } from '../session/failure.ts';
+import { heldUpByOthers } from '../session/lock-holders.ts';
 import { lockNames, tryLockSql } from '../session/locks-sql.ts';
 import { PageSize } from '../session/page-size.ts';
 import { savepoint } from '../session/savepoint-sql.ts';
 import { beginSql } from '../session/session-sql.ts';
-import { codeOf, isServerError, kindOf, tookTooLong } from '../session/sqlstate.ts';
+import { codeOf, isServerError, kindOf, lockNotAvailable, tookTooLong } from '../session/sqlstate.ts';
 import { execute, executeEach } from '../session/statement.ts';
+import { lockEvents, lockTryMs, othersFirst } from './lock-events.ts';
 import {
   attach,
   copyNew,
   copyPage,
   createTable,
   deletePage,
-  lockAll,
   makeStatement,
   monthsStatement,
   ownerStatement,
@@ -30,10 +32,11 @@ import {
 import { type InDefault, inDefault, ownRanges, partitionOf, startOf, stateOf } from './partition-list.ts';
 import type { MonthState } from './partition-list-sql.ts';
 
-const lockTimeoutMs = 2000;
 const attempts = 5;
-/** The upkeep comes again, and others wait behind each try. */
-const attemptsOfUpkeep = 2;
+/** Of a month whose events are copied first: each has so many tries at its lock. An upkeep comes again in a minute. */
+const attemptsOfCopy = 2;
+const triesOfCopy = 3;
+const heldUp: ReadonlySet<string> = new Set([lockNotAvailable, '40P01']);
 const checkViolation = '23514';
 const duplicateTable = '42P07';
 
@@ -58,8 +61,13 @@ export interface MonthsKept {
  * events move there. Returns the names of those made; nothing if another upkeep is at work.
  * @throws what stood in the way of one month, once the others have been made
  */
-export async function keepPartitions(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<string[]> {
-  const { made, failures } = await keepMonths(client, schema, monthsAhead);
+export async function keepPartitions(
+  client: pg.ClientBase,
+  schema: string,
+  monthsAhead: number,
+  onMade?: (name: string) => void,
+): Promise<string[]> {
+  const { made, failures } = await keepMonths(client, schema, monthsAhead, onMade);
   if (failures.length > 0) throw failures[0];
   return [...made];
 }
@@ -68,7 +76,12 @@ export async function keepPartitions(client: pg.ClientBase, schema: string, mont
  * The same, without throwing what stands in the way of single months. By make_partition, which has the owner's rights, where there
  * is nothing to be moved: that goes beside transactions that are open, and for a role that does not own the tables.
  */
-export async function keepMonths(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<MonthsKept> {
+export async function keepMonths(
+  client: pg.ClientBase,
+  schema: string,
+  monthsAhead: number,
+  onMade: (name: string) => void = () => {},
+): Promise<MonthsKept> {
   const failures: unknown[] = [];
   const ahead = await monthsFrom(client, monthsAhead);
   const { held, beyond } = await inDefault(client, schema).catch((error: unknown): InDefault => {
@@ -77,19 +90,22 @@ export async function keepMonths(client: pg.ClientBase, schema: string, monthsAh
     return { held: [], beyond: 0 };
   });
   const made: string[] = [];
+  const [now, ...later] = ahead as [string, ...string[]];
+  // Those to come first: for them no writer is in the way.
   const makers = [
-    ...ahead.filter((month) => !held.includes(month)).map((month) => [month, makeAhead] as const),
-    ...held.map((month) => [month, makeMonth] as const),
+    ...[...later, now].filter((month) => !held.includes(month)).map((month) => [month, makeAhead, attempts] as const),
+    ...held.map((month) => [month, makeMonth, attemptsOfCopy] as const),
   ];
-  let isHeldUp = false; // by a lock: the others are tried once
-  for (const [month, make] of makers) {
+  for (const [month, make, most] of makers) {
     try {
-      if (await retried(client, () => make(client, schema, month), isHeldUp ? 1 : attemptsOfUpkeep))
-        made.push(partitionOf(month));
+      if (!(await retried(client, () => make(client, schema, month), most))) continue;
+      made.push(partitionOf(month));
+      onMade(partitionOf(month));
     } catch (error) {
-      isHeldUp ||= kindOf(error) === 'busy';
       if (!isPassable(error)) throw error;
-      failures.push(error);
+      const isHeldUp = heldUp.has(codeOf(error));
+      failures.push(isHeldUp ? await heldUpByOthers(client, pg.escapeIdentifier(schema), month, error) : error);
+      if (isHeldUp) break;
     }
   }
   const missing: string[] = [];
@@ -116,7 +132,7 @@ async function monthsFrom(client: pg.ClientBase, ahead: number): Promise<readonl
 
 /** False if the month is there, or another upkeep at work. @throws StoreSchemaMismatch */
 async function makeAhead(client: pg.ClientBase, schema: string, month: string): Promise<boolean> {
-  await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
+  await client.query(beginSql(`lock_timeout = ${lockTryMs}`));
   const statement = makeStatement(pg.escapeIdentifier(schema));
   const isMade =
     (await canBeMade(client, schema, month)) && (await statement.one(client, { start: startOf(month) })).made !== null;
@@ -147,7 +163,7 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   const [start, end] = [startOf(month), startOf(after(month))];
   const rows = rowsOfMonth(rest, start, end);
   await refuseOthers(client, events, month);
-  await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
+  await client.query(beginSql(`lock_timeout = ${lockTryMs}`));
   if (!(await lockUpkeep(client, schema)) || !(await canBeMade(client, schema, month))) {
     await client.query('rollback');
     return false;
@@ -157,7 +173,7 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   await paged(client, pages, partition, rows, async (page) => {
     await execute(client, copyPage(table, page));
   });
-  await execute(client, lockAll(events));
+  await lockEvents(client, events, rest, triesOfCopy);
   await paged(client, pages, partition, rows, async (page) => {
     await execute(client, copyNew(table, page));
     await execute(client, updateTaken(table, page));
@@ -230,13 +246,14 @@ function after(month: string): string {
 
 /** Again, where another's lock or a row that has slipped in stood in the way. The transaction is rolled back in any case. */
 export async function retried<T>(client: pg.ClientBase, work: () => Promise<T>, most: number = attempts): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
+  for (let tried = 1; ; tried++) {
     try {
       return await work();
     } catch (error) {
       await client.query('rollback').catch(() => {});
       const mayPass = kindOf(error) === 'busy' || [checkViolation, duplicateTable].includes(codeOf(error));
-      if (!mayPass || attempt >= most) throw error;
+      if (!mayPass || tried >= most) throw error;
     }
+    await othersFirst(tried);
   }
 }
