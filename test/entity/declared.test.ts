@@ -160,3 +160,47 @@ test('what the options refuse', async () => {
     );
   }
 });
+
+test('raise_versioned_event gives the version: for a role that may raise the event, and a version that there can be', async () => {
+  const connectionString = await migratedDatabase();
+  const runtime = await startRuntime({
+    ...{ dataDir: scratchFolder(), aggregates: [Counter], entities: [Today], shards: 1 },
+    store: postgres({ connectionString }),
+  });
+  const heard: unknown[] = [];
+  runtime.bus.on(Today, 'Repriced', ({ data }) => heard.push(data.cents));
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  const [trader, stranger] = [`trader_${process.pid}`, `stranger_${process.pid}`];
+  const raise = (more: string): string =>
+    `select trunkline.raise_versioned_event('stock', 'ACME', 'Repriced', ${more}) as v`;
+  const as = async (role: string, sql: string): Promise<unknown> => {
+    await client.query(`set session authorization ${role}`);
+    const code = await client.query(sql).then(
+      ({ rows }) => rows[0].v,
+      ({ code }: { code: string }) => code,
+    );
+    await client.query('reset session authorization');
+    return code;
+  };
+  try {
+    await client.query(
+      `create role ${trader}; create role ${stranger}; grant usage on schema trunkline to ${trader}, ${stranger};
+       grant execute on function trunkline.raise_event to ${trader};
+       insert into trunkline.raise_rights values ('${trader}', 'stock', '*'), ('${stranger}', 'stock', '*')`,
+    );
+    expect(await as(stranger, raise(`2, '{"cents": 1}'`))).toBe('42501');
+    expect(await as(trader, raise(`0, '{"cents": 1}'`))).toBe('22023');
+    expect(await as(trader, raise(`65536, '{"cents": 1}'`))).toBe('22023');
+    expect(await as(trader, raise(`2, '{"cents": 1}'`))).toBe(1);
+    expect(await as(trader, raise(`1, '{"price": "0.02"}', expected_version => 1`))).toBe(2);
+    expect(await as(trader, raise(`null, '{"price": "0.03"}'`))).toBe(3);
+    await expect.poll(() => heard, { timeout: 20_000 }).toEqual([1, 2, 3]);
+    const { rows } = await client.query(`select schema_version as v, metadata->>'databaseRole' as by
+      from trunkline.domain_events order by version`);
+    expect(rows).toEqual([2, 1, 1].map((v) => ({ v, by: trader })));
+  } finally {
+    await client.query(`drop owned by ${trader}, ${stranger} cascade; drop role ${trader}, ${stranger}`);
+    await client.end();
+  }
+}, 60_000);

@@ -89,6 +89,10 @@ const functions: Readonly<Record<string, Left>> = {
     ...{ role: raiser, call: "raise_event('invoice', 'raised', 'Made', '{}')", reason: inRows },
     locks: [...appended, ...rest],
   },
+  raise_versioned_event: {
+    ...{ role: raiser, call: "raise_versioned_event('invoice', 'raised', 'Made', 2, '{}')", reason: inRows },
+    locks: [...appended, ...rest],
+  },
   make_partition: {
     ...{ role: maker, call: "make_partition(now() + interval '1 month')", code: '42501' },
     reason: 'none without the right to move a checkpoint',

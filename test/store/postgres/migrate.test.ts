@@ -62,6 +62,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000026-sizes-and-numbers.sql': '613ae7297f121845ada6c9a82029fa2e5389a98677d0e0960dbb3ca78c6b3d82',
   '000027-rights-to-save.sql': '0b8651d39b7a136d9140c1ac58c4d76b299bea340246721df4202f439fa5047d',
   '000028-no-rights-of-before.sql': '2515fde1195383a12801c6abf5ff49b9ff692f80142e67fa8127e41a7900ade0',
+  '000029-versions-of-raised-events.sql': 'df8170e584ff93af17b7da57eddd5a5dc26edccb18a1795754ff521e3d162ecb',
 };
 
 test('files that databases have applied are as they were', () => {
