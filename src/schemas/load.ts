@@ -1,7 +1,7 @@
 // The aggregates of a user's module, as `--aggregates` of a command names it. The command line's process.
 
 import { pathToFileURL } from 'node:url';
-import { accessSync, constants, statSync } from '../base/disk.ts';
+import { accessSync, constants, existsSync, statSync } from '../base/disk.ts';
 import { refused } from '../base/foreign-file.ts';
 import { onPath } from '../base/path-fault.ts';
 import { tame } from '../base/tame.ts';
@@ -41,8 +41,13 @@ export async function exportsOf(file: string): Promise<Record<string, unknown>> 
   }
 }
 
+const extensions = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs'];
+
 /** Node's own words for these name a module of ours, and not what is wrong. */
 function checkIsFile(file: string): void {
+  const meant = existsSync(file) ? undefined : extensions.map((end) => file + end).find((one) => existsSync(one));
+  if (meant !== undefined)
+    throw refused(file, `cannot be imported: it is not there, and ${meant} is: name the whole file`);
   const stats = onPath(file, 'imported', () => {
     accessSync(file, constants.R_OK);
     return statSync(file);

@@ -16,7 +16,7 @@ const isRoot = process.getuid!() === 0;
 beforeAll(() => {
   chmodSync(folder, 0o777);
   for (const name of ['folder', 'closed']) mkdirSync(join(folder, name));
-  writeFileSync(join(folder, 'file'), 'x');
+  for (const name of ['file', 'named.ts']) writeFileSync(join(folder, name), 'x');
   chmodSync(join(folder, 'closed'), 0);
 });
 afterAll(() => {
@@ -58,6 +58,11 @@ test.each<[string[], string, string]>([
   [markdown, 'file', `/trunkline-catalogue.json cannot be read: ${isFile('ENOTDIR')}`],
   [markdown, 'closed', `/trunkline-catalogue.json cannot be read: ${denied}`],
   [['schemas', 'check', '--aggregates'], 'none.ts', 'cannot be imported: it is not there (ENOENT)'],
+  [
+    ['schemas', 'check', '--aggregates'],
+    'named',
+    'cannot be imported: it is not there, and named.ts is: name the whole file',
+  ],
   [['schemas', 'check', '--aggregates'], 'folder', 'cannot be imported: it is a folder; name the file of the module'],
   [['schemas', 'check', '--aggregates'], 'closed/aggregates.ts', `cannot be imported: ${denied}`],
   [
