@@ -41,7 +41,7 @@ test('a page of the server is cut at a whole event; one that is larger than a pa
   const other = await openClient({ connectionString: url }, use);
   const huge = `(select e.*, jsonb_build_object('text', repeat('x', ${2 * pageBytes})) as big from trunkline.domain_events e) e`;
   const columns = `(select id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, big as data,
-    metadata, position, log_id, sequence from ${huge} order by sequence limit 2) e`;
+    metadata, sequence as position, 'one' as log_id, sequence from ${huge} order by sequence limit 2) e`;
   expect(await copyEvents(other, columns)).toMatchObject({ isCut: true, count: 1 });
 });
 

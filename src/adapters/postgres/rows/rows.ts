@@ -217,6 +217,7 @@ export function framesOf(rows: Buffer): EventFrames {
     rowCount++;
     const reason =
       faultOf(typeLength, idLength, nameLength, schemaVersion, occurredAt) ??
+      (hasPosition ? undefined : sizeFaultOf(dataLength, metadataLength)) ??
       jsonFaultOf(source, metadata, metadataLength, data, dataLength);
     if (reason !== undefined) {
       unreadable.push({ id: idToText(frames, start + 16), reason });
@@ -268,6 +269,18 @@ function faultOf(
     return `its ${tame(error)}`;
   }
   return Math.abs(occurredAt) <= greatestTimeMs ? undefined : 'its time is beyond those of JavaScript';
+}
+
+// What `event_fault` (migration 26) admits of transactions; what has a position a log has had, within its own bounds.
+const dataMost = 2 * 1024 * 1024;
+const metadataMost = 128 * 1024;
+
+/** The same of the text that the server has sent, before a value is made of it, which may take a hundred times as much. */
+function sizeFaultOf(data: number, metadata: number): string | undefined {
+  if (data > dataMost)
+    return `its data has ${data} bytes, more than the ${dataMost} that an event of a transaction may have`;
+  if (metadata <= metadataMost) return undefined;
+  return `its metadata has ${metadata} bytes, more than the ${metadataMost} that an event of a transaction may have`;
 }
 
 /** The same of what it holds, which readers would take apart. */
