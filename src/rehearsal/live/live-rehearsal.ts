@@ -3,7 +3,7 @@
 import { clearInterval, clearTimeout, pause, setInterval, setTimeout } from '../../base/clock.ts';
 import { TrunklineError } from '../../base/errors.ts';
 import { guarded, unawaited } from '../../base/guarded.ts';
-import { onAbort } from '../../base/on-abort.ts';
+import { onAbort, orAborted } from '../../base/on-abort.ts';
 import { watchModule } from '../../base/slow-module.ts';
 import { tame } from '../../base/tame.ts';
 import { Thread } from '../../base/thread.ts';
@@ -78,11 +78,13 @@ export class LiveRehearsal {
     return this.settings.rehearsed.flatMap((one) => one?.name ?? []);
   }
 
-  /** Load the release to come, and look on from then on. @throws ModuleMismatch, StartTimedOut, ThreadFailed, RuntimeInsideShard */
+  /** Load the release to come, and look on from then on. @throws ModuleMismatch, StartTimedOut, ThreadFailed, RuntimeInsideShard, RuntimeClosed, the signal's reason */
   async begin(): Promise<void> {
     const { taps, signal } = this.settings;
     try {
-      await this.loaded();
+      await orAborted(this.loaded(), signal);
+      // The runtime has begun to end meanwhile.
+      if (this.endedBy !== undefined) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     } catch (error) {
       await this.thread.terminate();
       throw error;

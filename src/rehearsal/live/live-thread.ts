@@ -2,7 +2,7 @@
 //
 // What a command holds here, or ends, costs the service nothing: the host ends the thread, and the rehearsal with it.
 
-import { setInterval } from '../../base/clock.ts';
+import { performance, setInterval, yieldToLoop } from '../../base/clock.ts';
 import { describeError, TrunklineError } from '../../base/errors.ts';
 import { guarded } from '../../base/guarded.ts';
 import { runThread, threadData, threadPort } from '../../base/thread-entry.ts';
@@ -23,6 +23,7 @@ import { Judge, type JudgedType } from './judge.ts';
 /** So many verdicts go in one message at most. */
 const judgedMost = 64;
 const beatEveryMs = 250;
+const turnMs = 10;
 
 const data = threadData<LiveThreadData>();
 const report = (message: FromThread): void => threadPort.postMessage(message);
@@ -65,8 +66,8 @@ async function judgeOver(loader: Loader): Promise<Judge> {
   return new Judge(types, aggregates, candidate, new IgnoredPlaces(data.ignore, new Map(named)));
 }
 
-/** Until the host says stop. */
-function serve(judge: Judge): Promise<void> {
+/** Until the host says stop: heard between two commands, also where many wait. */
+async function serve(judge: Judge, beat: Int32Array): Promise<void> {
   const waiting: HandedOver[] = [];
   let isStopping = false;
   let wake = (): void => {};
@@ -78,26 +79,30 @@ function serve(judge: Judge): Promise<void> {
       wake();
     }),
   );
-  return (async () => {
-    let judged: Judged[] = [];
-    const flush = (): void => {
-      if (judged.length > 0) report({ type: 'judged', judged });
-      judged = [];
-    };
-    while (!isStopping) {
-      const command = waiting.shift();
-      if (command === undefined) {
-        flush();
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        continue;
-      }
+  let judged: Judged[] = [];
+  const flush = (): void => {
+    if (judged.length > 0) report({ type: 'judged', judged });
+    judged = [];
+  };
+  let turnEndsAt = performance.now() + turnMs;
+  while (!isStopping) {
+    const command = waiting.shift();
+    if (command === undefined) {
+      flush();
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    } else {
       judged.push(await judge.judge(command));
+      Atomics.add(beat, 0, 1);
       if (judged.length >= judgedMost) flush();
+      if (performance.now() < turnEndsAt) continue;
+      // Commands that await nothing would keep the event loop from its turn for as long as there are any.
+      await yieldToLoop();
     }
-    flush();
-  })();
+    turnEndsAt = performance.now() + turnMs;
+  }
+  flush();
 }
 
 async function main(): Promise<void> {
@@ -116,7 +121,7 @@ async function main(): Promise<void> {
   try {
     const judge = await judgeOver(loader);
     report({ type: 'ready' });
-    await serve(judge);
+    await serve(judge, beat);
   } catch (error) {
     report({ type: 'failed', error: toWire(error, { aggregateType: '', command: '' }) });
   } finally {

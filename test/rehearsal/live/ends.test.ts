@@ -56,6 +56,19 @@ test('a command that does not settle, strays, or changes its state in place is o
   expect(await rehearsal.stop()).toMatchObject({ different: 2, errors: 2 });
 }, 30_000);
 
+test('many slow commands hold nothing, and beyond a bound they are left out; the end is heard meanwhile', async () => {
+  const runtime = await start();
+  const rehearsal = await runtime.rehearse({ new: [Rogue], ...everything });
+  const all = Array.from({ length: 5_000 }, (_, i) => runtime.ref(Till, `t-${i % 100}`).sell(6));
+  await Promise.all(all);
+  await expect.poll(() => rehearsal.status().commands, { timeout: 30_000 }).toBeGreaterThan(4_000);
+  const { commands, different, leftOut } = await rehearsal.stop();
+  expect(rehearsal.status()).toMatchObject({ endedBy: 'stopped' });
+  expect(different).toBe(0);
+  expect(leftOut.queue).toBeGreaterThan(0);
+  expect(commands + leftOut.queue + leftOut.state).toBeLessThanOrEqual(5_000);
+}, 60_000);
+
 test('what `on` throws is no matter of the rehearsal', async () => {
   const runtime = await start();
   const rehearsal = await runtime.rehearse({
@@ -81,6 +94,23 @@ test('the signal ends it, and so does the end of the runtime', async () => {
   expect(await second.ended).toMatchObject({ endedBy: 'closed' });
   await expect(runtime.rehearse({ new: [Next] })).rejects.toMatchObject({ code: 'RuntimeClosed' });
 });
+
+test('an end and a signal are heard while the release to come is loaded', async () => {
+  const runtime = await start();
+  const abort = new AbortController();
+  const slow = defineAggregate('till', {
+    ...withoutName(Next),
+    module: new URL('./tills-slow.ts', import.meta.url).href,
+  });
+  const aborted = runtime.rehearse({ new: [slow], signal: abort.signal });
+  abort.abort(new Error('no more'));
+  await expect(aborted).rejects.toThrow('no more');
+  const closed = runtime.rehearse({ new: [slow] });
+  const ended = runtime.close();
+  await expect(closed).rejects.toMatchObject({ code: expect.stringMatching(/RuntimeClosed|ThreadFailed/) });
+  await ended;
+  expect(runtime.status().state).toBe('closed');
+}, 30_000);
 
 test('what is refused', async () => {
   const runtime = await start({ context: new URL('./more.ts', import.meta.url).href });

@@ -52,13 +52,18 @@ test('commands that both answer alike: events, values, rejections, failures, que
   await a.fail('as it is').catch(() => {});
   await b.sellLikewise('a');
   await a.passOn('b');
+  await b.sellLikewise('a');
   await a.empty();
   await a.empty().catch(() => {});
+  await runtime.state(Till, 'a'); // no command
   // `average` and the message's `sell` are commands as well.
-  const status = await judged(rehearsal, 10);
+  const status = await judged(rehearsal, 12);
   expect(places()).toEqual([]);
-  expect(status).toMatchObject({ commands: 10, different: 0, ignored: 0, errors: 0, state: 'running' });
-  expect(await rehearsal.stop()).toMatchObject({ state: 'ended', endedBy: 'stopped', commands: 10 });
+  expect(status).toMatchObject({ commands: 12, different: 0, ignored: 0, errors: 0, state: 'running' });
+  const ended = await rehearsal.stop();
+  expect(ended).toMatchObject({ state: 'ended', endedBy: 'stopped', commands: 12 });
+  await a.sell(1);
+  expect(rehearsal.status()).toEqual(ended);
 });
 
 test('what differs is told by its place', async () => {
@@ -123,7 +128,11 @@ test('a repeated command is not rehearsed again, and one that was not executed i
   const a = runtime.ref(Till, 'a').with({ idempotencyKey: 'k' });
   await a.sell(100);
   await a.sell(100);
-  expect(await judged(rehearsal, 2)).toMatchObject({ commands: 1, leftOut: { notExecuted: 1 } });
+  const b = runtime.ref(Till, 'b');
+  const holds = b.hold(200);
+  await expect(b.with({ deadlineMs: 20 }).sell(1)).rejects.toMatchObject({ code: 'DeadlineExceeded' });
+  await holds;
+  expect(await judged(rehearsal, 4)).toMatchObject({ commands: 2, different: 0, leftOut: { notExecuted: 2 } });
 });
 
 describe('bounds', () => {
@@ -147,6 +156,19 @@ describe('bounds', () => {
       .fail('x'.repeat(20_000))
       .catch(() => {});
     expect(await judged(rehearsal, 1)).toMatchObject({ commands: 0, leftOut: { budget: 1 } });
+  });
+
+  test('what waits is bounded by its bytes, which are given back', async () => {
+    const rehearsal = await rehearsed();
+    const text = 'x'.repeat(400_000);
+    for (let i = 0; i < 100; i++) {
+      await runtime
+        .ref(Till, 'a')
+        .fail(text)
+        .catch(() => {});
+      if (i % 20 === 19) await judged(rehearsal, i + 1);
+    }
+    expect(rehearsal.status()).toMatchObject({ commands: 100, different: 0, leftOut: { queue: 0 } });
   });
 
   test('one at a time', async () => {

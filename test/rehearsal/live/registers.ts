@@ -21,6 +21,15 @@ export const Register = defineAggregate('register', {
       till.raise('Sold', { cents: average });
       return average;
     },
+    async hold(_till, ms: number) {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    },
+    fail(_till, reason: string) {
+      throw new TypeError(reason);
+    },
+    empty(till) {
+      till.raise('Emptied', { cents: till.state.cents });
+    },
     average(till): { average: number } {
       return { average: Math.round(till.state.cents / till.state.sales) };
     },

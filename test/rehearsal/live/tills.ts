@@ -32,6 +32,9 @@ export const Till = defineAggregate('till', {
     passOn(till, to: string): void {
       till.send(Till, to).sell(till.state.cents);
     },
+    async hold(_till, ms: number) {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    },
     fail(_till, reason: string) {
       throw new TypeError(reason);
     },

@@ -1,0 +1,4 @@
+// A release to come that takes a moment to load.
+await new Promise((resolve) => setTimeout(resolve, 1_000));
+
+export { Till } from './tills-next.ts';
