@@ -36,7 +36,8 @@ const branchesMost = 256;
 const stepsMost = 5000;
 
 interface Walk {
-  isExact: boolean;
+  /** Why something was left out, the first time. */
+  leftOut: string | undefined;
   steps: number;
 }
 
@@ -45,7 +46,7 @@ export type Branch = readonly Fields[];
 
 interface Branches {
   readonly branches: readonly Branch[];
-  readonly isExact: boolean;
+  readonly leftOut: string | undefined;
 }
 
 export class SchemaDocument {
@@ -74,15 +75,15 @@ export class SchemaDocument {
 
   /**
    * The alternatives of what all of these schemas demand at once: what is valid by them is valid by one of these branches.
-   * `isExact`: nothing was left out; otherwise the branches may allow more.
+   * `leftOut`: why they may allow more than the schemas do; undefined: they do not.
    */
   branches(nodes: readonly Node[]): Branches {
     const [only, ...others] = nodes;
     const known = others.length === 0 ? this.known.get(only!) : undefined;
     if (known !== undefined) return known;
-    const walk = { isExact: true, steps: 0 };
+    const walk: Walk = { leftOut: undefined, steps: 0 };
     const branches = this.product(nodes, [], walk);
-    const found = { branches, isExact: walk.isExact };
+    const found = { branches, leftOut: walk.leftOut };
     if (nodes.length === 1) this.known.set(only!, found);
     return found;
   }
@@ -96,14 +97,14 @@ export class SchemaDocument {
   private alternatives(node: Node, refs: readonly unknown[], walk: Walk): readonly Branch[] {
     if (typeof node === 'boolean') return node ? [[]] : [];
     if (++walk.steps > stepsMost) {
-      walk.isExact = false;
+      walk.leftOut ??= `the comparison ended at its bound of ${stepsMost} schemas within one`;
       return [[]];
     }
     const ref = own(node, '$ref');
     let all: readonly Branch[] = [[]];
     if (ref !== undefined) {
       const target = refs.includes(ref) ? undefined : this.target(ref);
-      if (target === undefined) walk.isExact = false;
+      if (target === undefined) walk.leftOut ??= 'a $ref leads out of the schema, or to itself';
       else all = this.product([target], [...refs, ref], walk);
       if (this.isOld) return all;
     }
@@ -122,7 +123,7 @@ export class SchemaDocument {
 /** Each of these with each of those; with too many of those, without them. */
 function joined(these: readonly Branch[], those: readonly Branch[], walk: Walk): readonly Branch[] {
   if (these.length * those.length > branchesMost) {
-    walk.isExact = false;
+    walk.leftOut ??= `the comparison ended at its bound of ${branchesMost} alternatives`;
     return these;
   }
   return these.flatMap((one) => those.map((other) => [...new Set([...one, ...other])]));

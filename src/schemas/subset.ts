@@ -59,9 +59,10 @@ class Comparison implements Comparing {
   compare(from: readonly Node[], to: Node, at: Place): Break[] {
     if (to === true || from.includes(false)) return [];
     return this.noted('', from, to, at, () => {
-      const { branches, isExact } = this.from.branches(from);
+      const { branches, leftOut } = this.from.branches(from);
       const found = branches.flatMap((branch) => this.within(branch, to, at));
-      return found.length === 0 || isExact ? found : cannotTell(at, found[0]!.reason);
+      // What was found may be of values that the part left out refuses: its reason would mislead.
+      return found.length === 0 || leftOut === undefined ? found : cannotTell(at, leftOut);
     });
   }
 
