@@ -1,7 +1,6 @@
 // Live rehearsals of a release to come: nothing of them runs until `runtime.rehearse` asks for one.
 import { Rehearsals } from '../rehearsal/live/rehearsals.ts';
 import type { Given } from './given.ts';
-import type { DirectoryStage } from './stage-directory.ts';
 import type { FlushStage } from './stage-flush.ts';
 import type { HostStage } from './stage-host.ts';
 import type { LogStage } from './stage-log.ts';
@@ -10,17 +9,14 @@ export interface RehearsalsStage {
   readonly rehearsals: Rehearsals;
 }
 
-export function openRehearsals(made: Given & DirectoryStage & HostStage & LogStage & FlushStage): RehearsalsStage {
-  const { options, directory, control, log, local, dispatch, shutdown } = made;
+export function openRehearsals(made: Given & HostStage & LogStage & FlushStage): RehearsalsStage {
+  const { options, control, log, local, dispatch, shutdown } = made;
   const { aggregates, context, moduleRoots, store, logger } = options;
   const rehearsals = new Rehearsals({
     ...{ aggregates, context, moduleRoots, store, logger },
     moduleMs: options.starts.timeoutMs,
     groupLimit: options.flush.ringBytes / 2,
-    loader: {
-      ...{ local, mapBytes: made.mapBytes },
-      ...{ logFolder: directory.logFolder, logId: log.logId, controlBlock: control.memory },
-    },
+    place: { local, logId: log.logId, controlBlock: control.memory },
     taps: dispatch.taps,
   });
   shutdown.add('rehearsal', () => rehearsals.close());

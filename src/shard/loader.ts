@@ -27,12 +27,6 @@ import { withPosition } from './unreadable.ts';
 
 const lookEveryMs = 2;
 
-/** What a loader is opened with. Where there is one shard, it loads any aggregate. */
-export type LoaderData = Pick<
-  ShardData,
-  'index' | 'shards' | 'controlBlock' | 'local' | 'store' | 'logId' | 'logFolder' | 'mapBytes'
->;
-
 /** Where aggregates come from. */
 interface Sources {
   readonly local: LocalReader;
@@ -51,7 +45,7 @@ export class Loader {
   private log: LogSource | undefined;
   private tail: TailIndex | undefined;
 
-  private constructor(data: LoaderData, control: ControlBlock, { local, remote, log, tail }: Sources) {
+  private constructor(data: ShardData, control: ControlBlock, { local, remote, log, tail }: Sources) {
     this.store = local;
     this.control = control;
     this.logId = data.logId;
@@ -62,7 +56,7 @@ export class Loader {
     this.tail = tail;
   }
 
-  static async open(data: LoaderData): Promise<Loader> {
+  static async open(data: ShardData): Promise<Loader> {
     const control = new ControlBlock(data.controlBlock);
     const { openReader } = await loadAdapter<LocalStore>(data.local);
     const remote = await remoteReader(data);
@@ -254,7 +248,7 @@ export class Loader {
 }
 
 /** A store elsewhere, if there is one: its client library is loaded only for it. */
-async function remoteReader({ store, logId }: LoaderData): Promise<RemoteReader | undefined> {
+async function remoteReader({ store, logId }: ShardData): Promise<RemoteReader | undefined> {
   if (store === undefined) return undefined;
   const adapter = await loadAdapter(store);
   return adapter.openAggregateReader(store.settings, logId);

@@ -5,13 +5,13 @@
 // then on the events of each of its commands are folded behind it. Where a command was left out, it is loaded again.
 
 import { pause, performance } from '../../base/clock.ts';
-import { Actor, type ActorType } from '../../shard/actor.ts';
+import type { ActorType } from '../../shard/actor.ts';
 import { evolveFrame } from '../../shard/evolve.ts';
 import { freezeState } from '../../shard/frozen.ts';
-import type { Loader } from '../../shard/loader.ts';
 import type { ControlBlock } from '../../shared/control-block.ts';
 import { FrameKind, FrameReader } from '../../wire/frame.ts';
 import type { HandedOver } from './contract.ts';
+import type { Folded, PastStates } from './past-states.ts';
 
 /** States in memory. */
 const aggregatesMost = 10_000;
@@ -19,19 +19,14 @@ const aggregatesMost = 10_000;
 const storedMs = 5_000;
 const lookEveryMs = 5;
 
-export interface Folded {
-  readonly state: unknown;
-  readonly version: number;
-}
-
 export class RehearsedAggregates {
-  private readonly loader: Loader;
+  private readonly past: PastStates;
   private readonly control: ControlBlock;
   /** By type and id, those used last at the end. */
   private readonly known = new Map<string, Folded>();
 
-  constructor(loader: Loader, control: ControlBlock) {
-    this.loader = loader;
+  constructor(past: PastStates, control: ControlBlock) {
+    this.past = past;
     this.control = control;
   }
 
@@ -46,9 +41,7 @@ export class RehearsedAggregates {
     this.known.delete(key);
     if (version === 0) return { state: freezeState(type.definition.state()), version };
     if (!(await this.isStored(command.firstPosition - 1))) return undefined;
-    const loaded = await this.load(type, command.id);
-    this.keep(key, loaded);
-    return loaded.version === version ? loaded : undefined;
+    return this.past.at(type, command.id, version);
   }
 
   /** The command's events have happened. @throws as `before` */
@@ -63,14 +56,6 @@ export class RehearsedAggregates {
       if (frame.kind === FrameKind.event) state = evolveFrame(type.definition, state, frame, id, firstPosition + i);
     }
     this.keep(key, { state: freezeState(state), version });
-  }
-
-  private async load(type: ActorType, id: string): Promise<Folded> {
-    const found = this.loader.load(type, id);
-    if (found !== undefined) return found;
-    const actor = new Actor(type, id, undefined, 0, 0);
-    await this.loader.fetch(actor, () => true);
-    return actor;
   }
 
   private keep(key: string, { state, version }: Folded): void {

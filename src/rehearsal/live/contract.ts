@@ -3,8 +3,8 @@
 import type { WireError } from '../../base/wire-error.ts';
 import type { TappedCommand, TappedQuestion } from '../../dispatch/command-taps.ts';
 import type { AnyAggregate } from '../../model/aggregate.ts';
-import type { LoaderData } from '../../shard/loader.ts';
 import type { StateChange } from '../compare/state-diff.ts';
+import type { StoredPlace } from './past-states.ts';
 
 /** Which commands are tried by the release to come, how, and when to stop. */
 export interface LiveRehearsalOptions {
@@ -86,7 +86,8 @@ export interface LiveRehearsalStatus {
 }
 
 /** What the rehearsal's thread is started with. */
-export interface LiveThreadData extends LoaderData {
+export interface LiveThreadData extends StoredPlace {
+  readonly controlBlock: SharedArrayBuffer;
   /** By the runtime's numbers; undefined: not rehearsed. */
   readonly types: readonly (RehearsedType | undefined)[];
   /** Every type of the runtime. */

@@ -9,10 +9,11 @@ import { GroupFlag } from '../../shared/ring/ring.ts';
 import { FrameKind, FrameReader } from '../../wire/frame.ts';
 import type { IgnoredPlaces } from '../compare/paths.ts';
 import { diffOf } from '../compare/state-diff.ts';
-import type { Folded, RehearsedAggregates } from './aggregates.ts';
+import type { RehearsedAggregates } from './aggregates.ts';
 import type { Candidate } from './candidate.ts';
 import type { HandedOver, Judged } from './contract.ts';
 import { type CommandOutcome, failureOf, framesOf, type Sent, wireFailure } from './outcome.ts';
+import type { Folded } from './past-states.ts';
 
 /** A type of the runtime's, as the release to come defines it. */
 export interface JudgedType {

@@ -11,7 +11,6 @@ import { toWire } from '../../base/wire-error.ts';
 import type { AnyAggregate } from '../../model/aggregate.ts';
 import { exportedAggregate } from '../../model/aggregate-names.ts';
 import { actorTypeOf } from '../../shard/actor-type.ts';
-import { Loader } from '../../shard/loader.ts';
 import { enterShard, violation } from '../../shard/shard-guard.ts';
 import { ControlBlock } from '../../shared/control-block.ts';
 import { IgnoredPlaces } from '../compare/paths.ts';
@@ -19,6 +18,7 @@ import { RehearsedAggregates } from './aggregates.ts';
 import { Candidate } from './candidate.ts';
 import type { FromThread, HandedOver, Judged, LiveThreadData, RehearsedType, ToThread } from './contract.ts';
 import { Judge, type JudgedType } from './judge.ts';
+import { PastStates } from './past-states.ts';
 
 /** So many verdicts go in one message at most. */
 const judgedMost = 64;
@@ -51,7 +51,7 @@ async function makeContext(): Promise<object> {
   return (typeof made === 'function' ? await made({ shard: 0, shards: 1 }) : made) ?? {};
 }
 
-async function judgeOver(loader: Loader): Promise<Judge> {
+async function judgeOver(past: PastStates): Promise<Judge> {
   const types: (JudgedType | undefined)[] = [];
   for (const rehearsed of data.types) {
     const definition = rehearsed && (await definitionOf(rehearsed));
@@ -62,7 +62,7 @@ async function judgeOver(loader: Loader): Promise<Judge> {
   const { groupLimit, allTypes } = data;
   const candidate = new Candidate(definitions, allTypes, { context: await makeContext(), groupLimit });
   const named = data.types.flatMap((one) => one?.names.map((name) => [name, one.storedType] as const) ?? []);
-  const aggregates = new RehearsedAggregates(loader, new ControlBlock(data.controlBlock));
+  const aggregates = new RehearsedAggregates(past, new ControlBlock(data.controlBlock));
   return new Judge(types, aggregates, candidate, new IgnoredPlaces(data.ignore, new Map(named)));
 }
 
@@ -117,15 +117,15 @@ async function main(): Promise<void> {
     guarded(() => Atomics.add(beat, 0, 1)),
     beatEveryMs,
   ).unref();
-  const loader = await Loader.open(data);
+  const past = await PastStates.open(data);
   try {
-    const judge = await judgeOver(loader);
+    const judge = await judgeOver(past);
     report({ type: 'ready' });
     await serve(judge, beat);
   } catch (error) {
     report({ type: 'failed', error: toWire(error, { aggregateType: '', command: '' }) });
   } finally {
-    await loader.close();
+    await past.close();
   }
 }
 

@@ -5,11 +5,16 @@ import { TrunklineError } from '../../base/errors.ts';
 import type { CommandTaps } from '../../dispatch/command-taps.ts';
 import type { AnyAggregate } from '../../model/aggregate.ts';
 import { namesOf, storedTypeOf } from '../../model/aggregate-names.ts';
-import type { LoaderData } from '../../shard/loader.ts';
 import type { StoreOptions } from '../../store/adapter.ts';
 import { pairsOf } from '../compare/pairs.ts';
 import { IgnoredPlaces } from '../compare/paths.ts';
-import type { LiveRehearsalOptions, LiveRehearsalStatus, NamedType, RehearsedType } from './contract.ts';
+import type {
+  LiveRehearsalOptions,
+  LiveRehearsalStatus,
+  LiveThreadData,
+  NamedType,
+  RehearsedType,
+} from './contract.ts';
 import { LiveRehearsal } from './live-rehearsal.ts';
 import { checkLiveOptions } from './options.ts';
 
@@ -20,7 +25,7 @@ export interface RehearsalsParts {
   readonly moduleRoots: readonly string[] | undefined;
   readonly moduleMs: number;
   readonly groupLimit: number;
-  readonly loader: Omit<LoaderData, 'index' | 'shards' | 'store'>;
+  readonly place: Pick<LiveThreadData, 'local' | 'logId' | 'controlBlock'>;
   readonly store: StoreOptions | undefined;
   readonly taps: CommandTaps;
   readonly logger: { warn(details: object, message: string): void };
@@ -59,9 +64,8 @@ export class Rehearsals {
       throw new TrunklineError('RehearsalRunning', { aggregateTypes: this.current.aggregateTypes });
     }
     const { share = 0.01, budgetMicros = 50, maxErrorShare = 0.1, limit = 1_000, on = () => {}, context } = options;
-    const { loader, store, groupLimit, moduleRoots } = this.parts;
+    const { place, store, groupLimit, moduleRoots } = this.parts;
     const allTypes = aggregates.map((one): NamedType => ({ names: namesOf(one), storedType: storedTypeOf(one) }));
-    const place = { ...loader, store: store?.describe(), index: 0, shards: 1 };
     const live = new LiveRehearsal(
       {
         rehearsed: types,
@@ -69,7 +73,7 @@ export class Rehearsals {
         ...{ share, budgetMicros, maxErrorShare, limit, on, signal, taps, moduleMs },
         warning: (message, details) => logger.warn(details, message),
       },
-      { ...place, types, allTypes, ignore, context, moduleRoots, groupLimit },
+      { ...place, store: store?.describe(), types, allTypes, ignore, context, moduleRoots, groupLimit },
     );
     this.current = live;
     const over = (): void => {
