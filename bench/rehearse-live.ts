@@ -33,17 +33,19 @@ export const rehearseLive: Suite = (settings) =>
     const p50: Record<keyof typeof shares, number[]> = { without: [], none: [], all: [] };
     let compared = 0;
     for (let round = 0; round <= roundsOf(settings, 15); round++) {
-      for (const [name, share] of Object.entries(shares)) {
+      const order = Object.entries(shares);
+      for (let i = 0; i < round % order.length; i++) order.push(order.shift()!); // none is always behind the same one
+      for (const [name, share] of order) {
         await using rehearsal =
           share === undefined ? undefined : await runtime.rehearse({ new: [Next], share, budgetMicros: 1_000 });
+        await oneAtATime(count / 4, (i) => probe.route(routed(i))); // behind the pause of a start, threads have gone to sleep
         const latencies = new Latencies();
         latencies.add(await oneAtATime(count, (i) => probe.route(routed(i))));
         if (round > 0) p50[name as keyof typeof shares].push(latencies.at(0.5));
-        if (share === 1) {
-          const { commands, different } = await rehearsal!.stop();
-          if (different > 0) throw new Error('the rehearsal is wrong');
-          compared += commands;
-        }
+        if (share !== 1) continue;
+        const { commands, different } = await rehearsal!.stop();
+        if (different > 0) throw new Error('the rehearsal is wrong');
+        compared += commands;
       }
     }
     if (compared === 0) throw new Error('the rehearsal has compared nothing');

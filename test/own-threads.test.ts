@@ -83,6 +83,11 @@ test('each thread of src inherits the arguments, ends itself, and leaves the pub
       open.push(`${file}: its end`);
   }
   expect(open).toEqual([]);
-  const starters = ['flush/host.ts', 'adapters/lmdb/handlers/tables.ts', 'log/threads.ts'];
+  const starters = [
+    'flush/host.ts',
+    'adapters/lmdb/handlers/tables.ts',
+    'log/threads.ts',
+    'rehearsal/live/live-rehearsal.ts',
+  ];
   expect(made.sort()).toEqual(['base/thread-for-tasks.ts', ...starters, 'base/thread.ts'].sort());
 });

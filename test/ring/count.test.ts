@@ -61,6 +61,7 @@ const arithmetic: readonly { what: string; pattern: RegExp; allowed: Readonly<Re
     what: 'a shared word that counts without end, or is compared by its distance',
     pattern: /Atomics\.(?:add|sub)\(|\bflag\([^()]*\)+ ?- |- [\w.]*\bflag\(/,
     allowed: {
+      'shared/heartbeat.ts': 'compared for being equal',
       'shared/exit-guard.ts': 'how many threads are inside: bounded by the threads',
       'shared/log-signals.ts':
         'openings of the log: compared for being equal, and never 2^32 of them between two turns',

@@ -15,7 +15,16 @@ describe.each(clients)('%s', (client) => {
     const { prefix, stream, records, admin } = await setUp({ client, topics: { partitions: 3 } });
     const topic = `${prefix}.counter`;
     const administrator = await admin();
-    await administrator.createTopics({ topics: [{ topic, numPartitions: 2 }] });
+    // Whether all brokers know it the client does not wait for patiently.
+    const create = (numPartitions: number): Promise<unknown> =>
+      administrator.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: false });
+    const isThere = (count: number): Promise<unknown> =>
+      until(
+        () => administrator.fetchTopicOffsets(topic).catch(() => []),
+        (partitions) => partitions.length === count && partitions[0]!.high === '0',
+      );
+    await create(2);
+    await isThere(2);
     const { errors, logger } = keepingLogger();
     const runtime = await startRuntime({ stream, logger });
     const send = () => Promise.all(Array.from({ length: 9 }, (_, i) => runtime.ref(Counter, `c${i}`).addMany(2)));
@@ -24,12 +33,9 @@ describe.each(clients)('%s', (client) => {
     expect(audit(await records(18), [])).toEqual(nothing);
     // Made anew by somebody, with fewer still: what was there is gone, and the rest finds its way.
     await administrator.deleteTopics({ topics: [topic] });
-    await administrator.createTopics({ topics: [{ topic, numPartitions: 1 }] });
+    await create(1);
     // Until the broker has done both, it takes records for the old topic, and they go with it.
-    await until(
-      () => administrator.fetchTopicOffsets(topic).catch(() => []),
-      (partitions) => partitions.length === 1 && partitions[0]!.high === '0',
-    );
+    await isThere(1);
     await send();
     await runtime.reached('published');
     const found = await records(18);

@@ -9,6 +9,7 @@ import { tame } from '../../base/tame.ts';
 import { Thread } from '../../base/thread.ts';
 import { fromWire } from '../../base/wire-error.ts';
 import type { CommandTaps } from '../../dispatch/command-taps.ts';
+import { Heartbeat } from '../../shared/heartbeat.ts';
 import type {
   FromThread,
   HandedOver,
@@ -48,7 +49,7 @@ export class LiveRehearsal {
   private readonly settings: LiveSettings;
   private readonly thread: Thread;
   private readonly tap: RehearsalTap;
-  private readonly beat: Int32Array;
+  private readonly heartbeat = new Heartbeat();
   private readonly counts = new Counts();
   private readonly recent: RecentErrors;
   private described = 0;
@@ -64,10 +65,14 @@ export class LiveRehearsal {
   /** `thread`: not kept, since a description of a store holds its password. */
   constructor(settings: LiveSettings, thread: Omit<LiveThreadData, 'beat'>) {
     this.settings = settings;
-    const beat = new SharedArrayBuffer(4);
-    this.beat = new Int32Array(beat);
     this.recent = new RecentErrors(settings.maxErrorShare);
-    this.thread = new Thread('rehearsal', './live-thread', import.meta.url, { ...thread, beat }, []);
+    this.thread = new Thread(
+      'rehearsal',
+      './live-thread',
+      import.meta.url,
+      { ...thread, beat: this.heartbeat.memory },
+      [],
+    );
     this.tap = new RehearsalTap(settings, (commands) => this.handOver(commands));
     const { promise, resolve } = Promise.withResolvers<LiveRehearsalStatus>();
     this.ended = promise;
@@ -162,6 +167,7 @@ export class LiveRehearsal {
     this.endedBy = by;
     this.reason = reason;
     this.settings.taps.end(this.tap);
+    this.tap.end();
     clearInterval(this.watch);
     this.forget();
     if (reason !== undefined) this.settings.warning('a rehearsal has ended by itself', { endedBy: by, reason });
@@ -204,7 +210,7 @@ export class LiveRehearsal {
 
   /** A thread whose event loop stands, with a command at hand, is held by it. */
   private look(): void {
-    const count = Atomics.load(this.beat, 0);
+    const { count } = this.heartbeat;
     const { first } = this.tap;
     const stands = count === this.lastBeat && first !== undefined;
     this.lastBeat = count;

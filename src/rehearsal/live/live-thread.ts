@@ -2,7 +2,7 @@
 //
 // What a command holds here, or ends, costs the service nothing: the host ends the thread, and the rehearsal with it.
 
-import { performance, setInterval, yieldToLoop } from '../../base/clock.ts';
+import { clearTimeout, performance, setInterval, setTimeout, yieldToLoop } from '../../base/clock.ts';
 import { describeError, TrunklineError } from '../../base/errors.ts';
 import { guarded } from '../../base/guarded.ts';
 import { runThread, threadData, threadPort } from '../../base/thread-entry.ts';
@@ -13,6 +13,7 @@ import { exportedAggregate } from '../../model/aggregate-names.ts';
 import { actorTypeOf } from '../../shard/actor-type.ts';
 import { enterShard, violation } from '../../shard/shard-guard.ts';
 import { ControlBlock } from '../../shared/control-block.ts';
+import { Heartbeat } from '../../shared/heartbeat.ts';
 import { IgnoredPlaces } from '../compare/paths.ts';
 import { RehearsedAggregates } from './aggregates.ts';
 import { Candidate } from './candidate.ts';
@@ -24,6 +25,8 @@ import { PastStates } from './past-states.ts';
 const judgedMost = 64;
 const beatEveryMs = 250;
 const turnMs = 10;
+/** Each message wakes the service's main thread. */
+const lateMs = 50;
 
 const data = threadData<LiveThreadData>();
 const report = (message: FromThread): void => threadPort.postMessage(message);
@@ -67,7 +70,7 @@ async function judgeOver(past: PastStates): Promise<Judge> {
 }
 
 /** Until the host says stop: heard between two commands, also where many wait. */
-async function serve(judge: Judge, beat: Int32Array): Promise<void> {
+async function serve(judge: Judge, heart: Heartbeat): Promise<void> {
   const waiting: HandedOver[] = [];
   let isStopping = false;
   let wake = (): void => {};
@@ -80,21 +83,26 @@ async function serve(judge: Judge, beat: Int32Array): Promise<void> {
     }),
   );
   let judged: Judged[] = [];
+  let late: NodeJS.Timeout | undefined;
   const flush = (): void => {
+    clearTimeout(late);
+    late = undefined;
     if (judged.length > 0) report({ type: 'judged', judged });
     judged = [];
   };
+  const flushLate = guarded(flush);
   let turnEndsAt = performance.now() + turnMs;
   while (!isStopping) {
     const command = waiting.shift();
     if (command === undefined) {
-      flush();
+      if (judged.length > 0) late ??= setTimeout(flushLate, lateMs);
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
     } else {
-      judged.push(await judge.judge(command));
-      Atomics.add(beat, 0, 1);
+      const verdict = await judge.judge(command); // what was judged before may have been reported meanwhile
+      judged.push(verdict);
+      heart.beat();
       if (judged.length >= judgedMost) flush();
       if (performance.now() < turnEndsAt) continue;
       // Commands that await nothing would keep the event loop from its turn for as long as there are any.
@@ -112,16 +120,16 @@ async function main(): Promise<void> {
     report({ type: 'warning', message, details: { err: describeError(reason) } });
   process.on('unhandledRejection', guarded(stray('a promise that a rehearsed command did not await was rejected')));
   process.on('uncaughtException', guarded(stray('a callback of a rehearsed command has thrown')));
-  const beat = new Int32Array(data.beat);
+  const heart = new Heartbeat(data.beat);
   setInterval(
-    guarded(() => Atomics.add(beat, 0, 1)),
+    guarded(() => heart.beat()),
     beatEveryMs,
   ).unref();
   const past = await PastStates.open(data);
   try {
     const judge = await judgeOver(past);
     report({ type: 'ready' });
-    await serve(judge, beat);
+    await serve(judge, heart);
   } catch (error) {
     report({ type: 'failed', error: toWire(error, { aggregateType: '', command: '' }) });
   } finally {

@@ -83,7 +83,7 @@ export class PastStates {
 }
 
 class Fold {
-  version: number;
+  private applied: number;
   private state: unknown;
   private readonly type: ActorType;
   private readonly id: string;
@@ -91,8 +91,13 @@ class Fold {
   constructor(type: ActorType, id: string, snapshot: LoadedAggregate['snapshot']) {
     this.type = type;
     this.id = id;
-    this.version = snapshot?.version ?? 0;
+    this.applied = snapshot?.version ?? 0;
     this.state = snapshot === undefined ? type.definition.state() : userJson(snapshot.stateJson);
+  }
+
+  /** Of the last event that it has taken. */
+  get version(): number {
+    return this.applied;
   }
 
   /** False: it is behind that version. */
@@ -105,7 +110,7 @@ class Fold {
       throw new TrunklineError('VersionGap', { aggregateType, aggregateId: id, expectedVersion, foundVersion });
     }
     this.state = evolveFrame(type.definition, this.state, frame, id);
-    this.version = foundVersion;
+    this.applied = foundVersion;
     return true;
   }
 

@@ -4,6 +4,7 @@ import type { StoreAdapter } from '../../../src/store/adapter.ts';
 import type { RefusedEvent, RemoteAggregate, RemoteReader } from '../../../src/store/store.ts';
 import { InMemoryArchive } from './archive.ts';
 import { Asker } from './asker.ts';
+import type { Found, Looked } from './holder.ts';
 import type { InMemoryStoreOptions } from './options.ts';
 
 class InMemorySink implements Sink {
@@ -49,24 +50,19 @@ class InMemoryReader implements RemoteReader {
     return owner === this.logId ? 'this log' : 'another';
   }
 
-  async look(
-    type: string,
-    id: string,
-    _fingerprint: string,
-    after: number,
-  ): Promise<(RemoteAggregate & { isOwn: boolean }) | undefined> {
-    const found = await this.asker.ask('look', type, id, after);
+  async look(type: string, id: string, _fingerprint: string, after: number): Promise<Looked | undefined> {
+    return this.shown(await this.asker.ask('look', type, id, after));
+  }
+
+  async load(type: string, id: string, _fingerprint: string, after: number): Promise<RemoteAggregate | undefined> {
+    return this.shown(await this.asker.ask('take', this.logId, type, id, after));
+  }
+
+  private shown(found: Found | undefined): Looked | undefined {
     if (found === undefined) return undefined;
     const { version, owner, frames } = found;
     const isOwn = owner === this.logId;
     return { version, snapshot: undefined, frames: Buffer.concat(frames), eventCount: frames.length, isOwn };
-  }
-
-  async load(type: string, id: string, _fingerprint: string, after: number): Promise<RemoteAggregate | undefined> {
-    const found = await this.asker.ask('take', this.logId, type, id, after);
-    if (found === undefined) return undefined;
-    const { version, frames } = found;
-    return { version, snapshot: undefined, frames: Buffer.concat(frames), eventCount: frames.length };
   }
 
   async close(): Promise<void> {

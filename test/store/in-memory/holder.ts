@@ -1,7 +1,7 @@
 // The memory of the store in memory: events by aggregate, in the thread that made the options. Other threads ask over a
 // channel, so it outlives the runtimes on it, as a server does. A test can make it fail.
 import { BroadcastChannel } from 'node:worker_threads';
-import type { QuarantinedEvent, RefusedEvent } from '../../../src/store/store.ts';
+import type { QuarantinedEvent, RefusedEvent, RemoteAggregate } from '../../../src/store/store.ts';
 import { FrameKind, FrameReader } from '../../../src/wire/frame.ts';
 
 export interface HeldEvent {
@@ -25,15 +25,18 @@ export interface Question {
   readonly of: readonly unknown[];
 }
 
+export type Found = { readonly version: number; readonly owner: string; readonly frames: readonly Uint8Array[] };
+export type Looked = RemoteAggregate & { readonly isOwn: boolean };
+
 /** What other threads may ask. */
 export interface Answers {
   checkpoint(logId: string): number;
   append(logId: string, from: number, to: number, bytes: Uint8Array): { checkpoint: number; refused: RefusedEvent[] };
   owner(type: string, id: string): string | undefined;
   /** The events behind `after`, and whose the aggregate is. */
-  look(type: string, id: string, after: number): { version: number; owner: string; frames: Uint8Array[] } | undefined;
+  look(type: string, id: string, after: number): Found | undefined;
   /** The events behind `after`; the aggregate is this log's from now on. */
-  take(logId: string, type: string, id: string, after: number): { version: number; frames: Uint8Array[] } | undefined;
+  take(logId: string, type: string, id: string, after: number): Found | undefined;
 }
 
 export class Holder implements Answers {
@@ -109,17 +112,15 @@ export class Holder implements Answers {
     return this.head(type, id)?.owner;
   }
 
-  look(type: string, id: string, after: number): { version: number; owner: string; frames: Uint8Array[] } | undefined {
+  look(type: string, id: string, after: number): Found | undefined {
     const head = this.head(type, id);
     if (head === undefined) return undefined;
-    const { owner, events } = head;
-    return { version: events.length, owner, frames: events.slice(after).map(({ frame }) => frame) };
+    return { version: head.events.length, owner: head.owner, frames: head.events.slice(after).map((one) => one.frame) };
   }
 
-  take(logId: string, type: string, id: string, after: number): { version: number; frames: Uint8Array[] } | undefined {
+  take(logId: string, type: string, id: string, after: number): Found | undefined {
     const head = this.head(type, id);
-    if (head === undefined) return undefined;
-    head.owner = logId;
-    return { version: head.events.length, frames: head.events.slice(after).map(({ frame }) => frame) };
+    if (head !== undefined) head.owner = logId;
+    return this.look(type, id, after);
   }
 }

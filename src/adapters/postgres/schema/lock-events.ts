@@ -3,6 +3,7 @@
 // transaction that a client has left open would hold them all up. So it is waited for a moment only, with time for the others
 // between two tries, and what a transaction has done before the lock stays.
 import type pg from 'pg';
+import { backoffMs } from '../../../base/backoff.ts';
 import { pause } from '../../../base/clock.ts';
 import { savepoint } from '../session/savepoint-sql.ts';
 import { isServerError, kindOf } from '../session/sqlstate.ts';
@@ -11,9 +12,8 @@ import { boundLocks, lockOnly } from './months-sql.ts';
 
 /** How long others wait behind a try. */
 export const lockTryMs = 100;
-const pauseMs = 100;
-/** Below what a transaction may stand idle (`silentMs`). */
-const pauseMostMs = 1_000;
+/** The longest: below what a transaction may stand idle (`silentMs`). */
+const pauses = { minMs: 100, maxMs: 1_000 };
 
 const beforeLock = savepoint('before_lock');
 
@@ -45,4 +45,4 @@ export async function lockEvents(
 }
 
 /** Time for those who have waited behind a try. */
-export const othersFirst = (tried: number): Promise<void> => pause(Math.min(pauseMs * 2 ** (tried - 1), pauseMostMs));
+export const othersFirst = (tried: number): Promise<void> => pause(backoffMs(tried, pauses));
