@@ -6,6 +6,7 @@ import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limit
 import { type EntityEvents, isEntityEvents, newestPayload } from '../model/entity-events.ts';
 import { eventOf, type NewEvent, type StoredEvent } from '../model/event.ts';
 import { newId } from '../wire/ids.ts';
+import { checkVersion } from '../wire/limits.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { plainMetadataToJson, toPlainMetadata } from '../wire/metadata.ts';
 import { deepFreeze, plainToJson, toPlain } from '../wire/payload.ts';
@@ -54,7 +55,9 @@ export abstract class AggregateRoot {
   }
 
   /** Change the entity's fields by one event: called by `raise` and by `rebuild` alike. */
-  protected apply(_event: Pick<StoredEvent, 'type' | 'data' | 'version' | 'occurredAt' | 'metadata'>): void {}
+  protected apply(
+    _event: Pick<StoredEvent, 'type' | 'data' | 'schemaVersion' | 'version' | 'occurredAt' | 'metadata'>,
+  ): void {}
 
   /**
    * Raise an event: past-tense type, JSON payload (decimals as text).
@@ -130,18 +133,32 @@ export abstract class AggregateRoot {
     return events;
   }
 
-  /** Bring a new entity to where its stored events lead. Returns it. */
-  rebuild(events: Iterable<StoredEvent>): this {
+  /**
+   * Bring a new entity to where its stored events lead. Returns it. `version`: the aggregate's, as `store.head` has it; needed where
+   * declared events are retired or skipped, since the last one may be such a one.
+   * @throws VersionGap
+   */
+  rebuild(events: Iterable<StoredEvent>, version = 0): this {
+    if (version !== 0) checkVersion('version', version);
     for (const event of events) {
       this.#checkOutside('rebuild');
-      if (event.version !== this.#version + 1) {
+      if (!this.#mayFollow(event.version)) {
         const { aggregateType, id: aggregateId } = this;
         const [expectedVersion, foundVersion] = [this.#version + 1, event.version];
         throw new TrunklineError('VersionGap', { aggregateType, aggregateId, expectedVersion, foundVersion });
       }
       this.#applyOne(event);
     }
+    this.#version = Math.max(this.#version, version);
     this.#committedVersion = this.#version;
     return this;
+  }
+
+  /** Of declared events one that is retired or skipped is not there, and one that was split comes as several of one version. */
+  #mayFollow(version: number): boolean {
+    const next = this.#version + 1;
+    return this.#events === undefined
+      ? version === next
+      : version >= next || (version === this.#version && version > 0);
   }
 }

@@ -22,7 +22,7 @@ import { StagedGroup } from '../../shared/ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../../shared/ring/ring.ts';
 import { toJson } from '../../wire/payload.ts';
 import type { HandedOver, NamedType } from './contract.ts';
-import { type CommandOutcome, failureOf, framesOf, type Sent } from './outcome.ts';
+import { type CommandOutcome, type Failure, failureOf, framesOf, type Sent, toldFailure } from './outcome.ts';
 
 /** For a command that awaits; one that does not return at all ends the rehearsal. */
 const commandMs = 5_000;
@@ -64,7 +64,7 @@ export class Candidate {
     name: string,
     given: HandedOver,
     occurredAt: number,
-  ): Promise<CommandOutcome> {
+  ): Promise<{ readonly outcome: CommandOutcome; readonly failure?: Failure | undefined }> {
     const actor = new Actor(type, given.id, basis.state, basis.version, 0);
     const group = new StagedGroup(this.groupLimit);
     const command = { metadataJson: given.metadataJson, key: '', askers: '', cancelled: false } as Command;
@@ -82,9 +82,11 @@ export class Candidate {
       const value = isThenable(made) ? await settled(made, execution) : made;
       const json = value === undefined ? undefined : toJson(value, 'result');
       const raised = framesOf(group.frames.bytes, GROUP_HEADER_BYTES, group.frameCount, this.evolution);
-      return { value: json === undefined ? undefined : userJson(json), ...raised, asked: questions.asked };
+      const returned = json === undefined ? undefined : userJson(json);
+      return { outcome: { value: returned, ...raised, asked: questions.asked } };
     } catch (error) {
-      return { ...failureOf(tellable(error)), ...nothing };
+      const failure = tellable(error);
+      return { outcome: { ...failureOf(failure), ...nothing }, failure: toldFailure(failure) };
     } finally {
       execution.end();
     }

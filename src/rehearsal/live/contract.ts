@@ -19,7 +19,7 @@ export interface LiveRehearsalOptions {
    * that it names and what is within it; `*` stands for any type, or any one name or index.
    */
   ignore?: readonly string[] | undefined;
-  /** What one command may cost the service's main thread, on average; what would cost more is left out. Default 50. */
+  /** What one command may cost the service's main thread, on average; what would cost more is left out. Default 100. */
   budgetMicros?: number | undefined;
   /**
    * A module whose default export makes what the rehearsed commands see as `context`: by URL or absolute path. Asked for where
@@ -43,6 +43,8 @@ export interface LiveDifference {
   readonly command: string;
   /** The aggregate's version before the command. */
   readonly version: number;
+  /** What the release to come has failed with, where it has, with a message. Messages are not compared. */
+  readonly failure: { readonly code: string; readonly message: string } | undefined;
   /**
    * Where: the first ten places, as `value.total`, `events[0].data.amount`, `rejection.code`, `sent[1]`, `asked[0].input`,
    * `error.code`. `old` is what happened.
@@ -81,6 +83,8 @@ export interface LiveRehearsalStatus {
   /** Among those that differ: the release to come has failed, and the running one has not, or otherwise. */
   readonly errors: number;
   readonly leftOut: LeftOut;
+  /** Patterns of `ignore` that have covered no difference so far: is one misspelt? */
+  readonly unusedIgnore: readonly string[];
   /** Microseconds of the main thread so far. */
   readonly hostMicros: number;
 }
@@ -148,4 +152,4 @@ export type FromThread =
   | { readonly type: 'ready' }
   | { readonly type: 'failed'; readonly error: WireError }
   | { readonly type: 'warning'; readonly message: string; readonly details: Record<string, unknown> }
-  | { readonly type: 'judged'; readonly judged: readonly Judged[] };
+  | { readonly type: 'judged'; readonly judged: readonly Judged[]; readonly unusedIgnore: readonly string[] };

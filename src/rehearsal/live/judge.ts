@@ -12,7 +12,15 @@ import { diffOf } from '../compare/state-diff.ts';
 import type { RehearsedAggregates } from './aggregates.ts';
 import type { Candidate } from './candidate.ts';
 import type { HandedOver, Judged } from './contract.ts';
-import { type CommandOutcome, failureOf, framesOf, type Sent, wireFailure } from './outcome.ts';
+import {
+  type CommandOutcome,
+  type Failure,
+  failureOf,
+  framesOf,
+  type Sent,
+  toldFailure,
+  wireFailure,
+} from './outcome.ts';
 import type { Folded } from './past-states.ts';
 
 /** A type of the runtime's, as the release to come defines it. */
@@ -57,6 +65,11 @@ export class Judge {
     this.ignored = ignored;
   }
 
+  /** See `IgnoredPlaces`. */
+  get unusedIgnore(): readonly string[] {
+    return this.ignored.unused;
+  }
+
   async judge(command: HandedOver): Promise<Judged> {
     const { type, commands } = this.types[command.typeIndex]!;
     const name = commands[command.commandIndex]!;
@@ -67,31 +80,32 @@ export class Judge {
       before = await this.aggregates.before(type, command, happened.versionBefore);
       if (before === undefined) return { verdict: 'no state', isError: false, difference: undefined };
       const old = happened.outcome(this.candidate);
-      const now = await this.candidate.run(type, before, name, command, happened.occurredAt);
+      const { outcome: now, failure } = await this.candidate.run(type, before, name, command, happened.occurredAt);
       this.aggregates.after(type, command, before);
-      return this.compared(type, command, happened, sorted(old), sorted(now));
+      return this.compared(command, happened, sorted(old), sorted(now), failure);
     } catch (error) {
       if (surroundings.some((code) => isError(error, code)))
         return { verdict: 'no state', isError: false, difference: undefined };
       // The release to come cannot read this history.
       const nothing: CommandOutcome = { events: [], sent: [], asked: [] };
-      return this.compared(type, command, happened, nothing, { ...nothing, ...failureOf(error) });
+      return this.compared(command, happened, nothing, { ...nothing, ...failureOf(error) }, toldFailure(error));
     }
   }
 
   private compared(
-    type: ActorType,
     command: HandedOver,
     { versionBefore: version }: Happened,
     old: CommandOutcome,
     now: CommandOutcome,
+    failure: Failure | undefined,
   ): Judged {
+    const { type, commands } = this.types[command.typeIndex]!;
     const { changes, count, ignored } = diffOf(old, now, this.ignored.of(type.name), changesMost);
     const isError = now.error !== undefined && old.error?.code !== now.error.code;
     if (count === 0) return { verdict: ignored > 0 ? 'ignored' : 'same', isError: false, difference: undefined };
-    const name = this.types[command.typeIndex]!.commands[command.commandIndex]!;
+    const name = commands[command.commandIndex]!;
     const difference = {
-      ...{ aggregateType: type.definition.name, aggregateId: command.id, command: name, version },
+      ...{ aggregateType: type.definition.name, aggregateId: command.id, command: name, version, failure },
       ...{ changes, changeCount: count },
     };
     return { verdict: 'different', isError, difference };

@@ -53,6 +53,7 @@ export class LiveRehearsal {
   private readonly counts = new Counts();
   private readonly recent: RecentErrors;
   private described = 0;
+  private unusedIgnore: readonly string[];
   private endedBy: LiveEnd | undefined;
   private reason: string | undefined;
   private readonly whenEnded: (status: LiveRehearsalStatus) => void;
@@ -65,6 +66,7 @@ export class LiveRehearsal {
   /** `thread`: not kept, since a description of a store holds its password. */
   constructor(settings: LiveSettings, thread: Omit<LiveThreadData, 'beat'>) {
     this.settings = settings;
+    this.unusedIgnore = thread.ignore;
     this.recent = new RecentErrors(settings.maxErrorShare);
     this.thread = new Thread(
       'rehearsal',
@@ -110,13 +112,20 @@ export class LiveRehearsal {
     const { thread, settings } = this;
     let late: NodeJS.Timeout | undefined;
     let unwatch = (): void => {};
+    let importing = 'nothing';
     const done = (): void => {
       clearTimeout(late);
       unwatch();
     };
     return new Promise<void>((resolve, reject) => {
       thread.ended.then(
-        () => reject(new TrunklineError('ThreadFailed', { thread: thread.name, cause: 'it returned' })),
+        () =>
+          reject(
+            new TrunklineError('ThreadFailed', {
+              thread: thread.name,
+              cause: `it ended while ${importing} was imported`,
+            }),
+          ),
         reject,
       );
       thread.port.on(
@@ -124,6 +133,7 @@ export class LiveRehearsal {
         guarded((message: FromThread) => {
           if (message.type === 'importing') {
             done();
+            importing = message.module;
             const start = { what: 'a rehearsal', module: message.module, timeoutMs: settings.moduleMs };
             unwatch = watchModule(start, settings.warning);
             late = setTimeout(
@@ -133,7 +143,10 @@ export class LiveRehearsal {
           } else if (message.type === 'ready') resolve();
           else if (message.type === 'failed') reject(fromWire(message.error));
           else if (message.type === 'warning') settings.warning(message.message, message.details);
-          else this.take(message.judged);
+          else {
+            this.unusedIgnore = message.unusedIgnore;
+            this.take(message.judged);
+          }
         }),
       );
     }).finally(done);
@@ -146,6 +159,7 @@ export class LiveRehearsal {
       ...{ endedBy, reason },
       ...counts.compared,
       leftOut: { ...tap.leftOut, ...counts.leftOut },
+      unusedIgnore: this.unusedIgnore,
       hostMicros: Math.round(tap.spentMicros),
     };
   }

@@ -7,7 +7,7 @@ import { describeError, TrunklineError } from '../../base/errors.ts';
 import { guarded } from '../../base/guarded.ts';
 import { runThread, threadData, threadPort } from '../../base/thread-entry.ts';
 import { confineModules, importUserModule } from '../../base/user-module.ts';
-import { toWire } from '../../base/wire-error.ts';
+import { toWire, type WireError } from '../../base/wire-error.ts';
 import type { AnyAggregate } from '../../model/aggregate.ts';
 import { exportedAggregate } from '../../model/aggregate-names.ts';
 import { actorTypeOf } from '../../shard/actor-type.ts';
@@ -31,9 +31,26 @@ const lateMs = 50;
 const data = threadData<LiveThreadData>();
 const report = (message: FromThread): void => threadPort.postMessage(message);
 
-async function definitionOf({ name, module }: RehearsedType): Promise<AnyAggregate> {
+/** The module that was imported last. */
+let importing = '';
+
+function importModule(module: string): Promise<Record<string, unknown>> {
+  importing = module;
   report({ type: 'importing', module });
-  const exported = await importUserModule(module);
+  return importUserModule(module);
+}
+
+/** As the caller will see it. */
+function startError(error: unknown): WireError {
+  const { stack, message } = describeError(error);
+  const cause = `${importing} cannot be imported: ${stack || message}`;
+  const ours =
+    error instanceof TrunklineError ? error : new TrunklineError('ThreadFailed', { thread: 'rehearsal', cause });
+  return toWire(ours, { aggregateType: '', command: '' });
+}
+
+async function definitionOf({ name, module }: RehearsedType): Promise<AnyAggregate> {
+  const exported = await importModule(module);
   refuseRuntime();
   const definition = exportedAggregate(exported, name);
   if (definition !== undefined) return definition;
@@ -48,8 +65,7 @@ function refuseRuntime(): void {
 async function makeContext(): Promise<object> {
   const { context } = data;
   if (context === undefined) return {};
-  report({ type: 'importing', module: context });
-  const made = (await importUserModule(context)).default;
+  const made = (await importModule(context)).default;
   refuseRuntime();
   return (typeof made === 'function' ? await made({ shard: 0, shards: 1 }) : made) ?? {};
 }
@@ -87,7 +103,7 @@ async function serve(judge: Judge, heart: Heartbeat): Promise<void> {
   const flush = (): void => {
     clearTimeout(late);
     late = undefined;
-    if (judged.length > 0) report({ type: 'judged', judged });
+    if (judged.length > 0) report({ type: 'judged', judged, unusedIgnore: judge.unusedIgnore });
     judged = [];
   };
   const flushLate = guarded(flush);
@@ -131,7 +147,7 @@ async function main(): Promise<void> {
     report({ type: 'ready' });
     await serve(judge, heart);
   } catch (error) {
-    report({ type: 'failed', error: toWire(error, { aggregateType: '', command: '' }) });
+    report({ type: 'failed', error: startError(error) });
   } finally {
     await past.close();
   }

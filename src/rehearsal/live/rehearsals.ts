@@ -63,7 +63,7 @@ export class Rehearsals {
     if (this.current !== undefined) {
       throw new TrunklineError('RehearsalRunning', { aggregateTypes: this.current.aggregateTypes });
     }
-    const { share = 0.01, budgetMicros = 50, maxErrorShare = 0.1, limit = 1_000, on = () => {}, context } = options;
+    const { share = 0.01, budgetMicros = 100, maxErrorShare = 0.1, limit = 1_000, on = () => {}, context } = options;
     const { place, store, groupLimit, moduleRoots } = this.parts;
     const allTypes = aggregates.map((one): NamedType => ({ names: namesOf(one), storedType: storedTypeOf(one) }));
     const live = new LiveRehearsal(

@@ -136,6 +136,14 @@ test('what is refused', async () => {
   await refused({ new: [other] });
   const missing = defineAggregate('till', { ...withoutName(Next), module: new URL('./more.ts', import.meta.url).href });
   await expect(runtime.rehearse({ new: [missing], context })).rejects.toMatchObject({ code: 'ModuleMismatch' });
+  const throwing = defineAggregate('till', {
+    ...withoutName(Next),
+    module: new URL('./tills-throwing.ts', import.meta.url).href,
+  });
+  await expect(runtime.rehearse({ new: [throwing], context })).rejects.toMatchObject({
+    code: 'ThreadFailed',
+    message: expect.stringMatching(/tills-throwing\.ts cannot be imported: .*boom/s),
+  });
   const mistaken = defineAggregate('till', { ...withoutName(Next), module: Till.module });
   await refused({ new: [mistaken] });
   const starting = defineAggregate('till', {

@@ -89,7 +89,8 @@ test('what differs is told by its place', async () => {
   ]);
   expect(differences[0]).toMatchObject({ aggregateType: 'till', aggregateId: 'a', version: 0, changeCount: 2 });
   expect(differences[0]!.changes[1]).toEqual({ path: 'events[0].data.cents', old: '13', new: '12' });
-  expect(status).toMatchObject({ commands: 11, different: 6, errors: 1 });
+  expect(status).toMatchObject({ commands: 11, different: 6, errors: 1, unusedIgnore: [] });
+  expect(differences[4]!.failure).toMatchObject({ code: 'NotAsked', message: expect.stringContaining('till/c') });
 });
 
 test('state goes by what has happened, not by what the candidate would have made of it', async () => {
@@ -116,10 +117,11 @@ test('an aggregate with a history is loaded, by the reducers of the release to c
 });
 
 test('differences that are meant are counted apart', async () => {
-  const rehearsal = await rehearsed({ ignore: ['till:events[*].data.cents', 'value.total'] });
+  const rehearsal = await rehearsed({ ignore: ['till:events[*].data.cents', 'value.total', 'valeu'] });
+  expect(rehearsal.status().unusedIgnore).toHaveLength(3);
   await runtime.ref(Till, 'a').sell(13);
   await runtime.ref(Till, 'a').sell(1);
-  expect(await judged(rehearsal, 2)).toMatchObject({ commands: 2, ignored: 1, different: 1 });
+  expect(await judged(rehearsal, 2)).toMatchObject({ commands: 2, ignored: 1, different: 1, unusedIgnore: ['valeu'] });
   expect(differences).toMatchObject([{ command: 'sell', version: 1 }]);
 });
 

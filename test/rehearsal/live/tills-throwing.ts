@@ -1,0 +1,2 @@
+// A release to come that cannot be loaded.
+throw new Error('boom');
