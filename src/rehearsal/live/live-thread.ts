@@ -1,6 +1,7 @@
 // Entry of a live rehearsal's thread: a leaf. Imports the release to come, and tries one command after the other.
 //
-// What a command holds here, or ends, costs the service nothing: the host ends the thread, and the rehearsal with it.
+// A command that holds this thread, or ends it, ends the rehearsal and nothing else; one that takes all memory may end the process, as
+// code in the process may: this is no sandbox.
 
 import { clearTimeout, performance, setInterval, setTimeout, yieldToLoop } from '../../base/clock.ts';
 import { describeError, TrunklineError } from '../../base/errors.ts';
@@ -24,6 +25,8 @@ import { PastStates } from './past-states.ts';
 /** So many verdicts go in one message at most. */
 const judgedMost = 64;
 const beatEveryMs = 250;
+/** Warnings of what commands have left alone: each is a line of the service's log. */
+const straysMost = 10;
 const turnMs = 10;
 /** Each message wakes the service's main thread. */
 const lateMs = 50;
@@ -132,8 +135,12 @@ async function serve(judge: Judge, heart: Heartbeat): Promise<void> {
 async function main(): Promise<void> {
   enterShard(() => {});
   confineModules(data.moduleRoots);
-  const stray = (message: string) => (reason: unknown) =>
-    report({ type: 'warning', message, details: { err: describeError(reason) } });
+  let strays = 0;
+  const stray = (message: string) => (reason: unknown) => {
+    if (++strays > straysMost) return;
+    const last = strays === straysMost ? { further: 'are not reported' } : {};
+    report({ type: 'warning', message, details: { err: describeError(reason), ...last } });
+  };
   process.on('unhandledRejection', guarded(stray('a promise that a rehearsed command did not await was rejected')));
   process.on('uncaughtException', guarded(stray('a callback of a rehearsed command has thrown')));
   const heart = new Heartbeat(data.beat);
