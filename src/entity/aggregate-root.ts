@@ -3,7 +3,7 @@ import { checkId } from '../base/checks.ts';
 import { dateMs } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limits.ts';
-import { type EntityEvents, isEntityEvents, newestPayload } from '../model/entity-events.ts';
+import { type EntityEvents, isEntityEvents, newestPayload, noteValidated } from '../model/entity-events.ts';
 import { eventOf, type NewEvent, type StoredEvent } from '../model/event.ts';
 import { newId } from '../wire/ids.ts';
 import { checkVersion } from '../wire/limits.ts';
@@ -66,7 +66,7 @@ export abstract class AggregateRoot {
    */
   protected raise(type: string, data: unknown, metadata: Metadata = {}): void {
     checkId('event type', type, NAME_BYTES_LIMIT);
-    const declared = this.#events && newestPayload(this.#events, type, data);
+    const declared = this.#events && newestPayload(this.#events, { type, data });
     const plain = toPlain(declared === undefined ? data : declared.data, type);
     const plainMetadata = toPlainMetadata(metadata);
     // What could not be published is refused here, where it can still be mended.
@@ -85,6 +85,7 @@ export abstract class AggregateRoot {
       schemaVersion: declared?.schemaVersion ?? 1,
       version: this.#version + 1,
     });
+    if (this.#events !== undefined) noteValidated(this.#events, event);
     this.#applyOne(event);
     this.#uncommitted.push(event);
   }

@@ -75,8 +75,28 @@ export function declaredEvent({ name: aggregateType, events }: AnyAggregate, typ
   throw new TrunklineError('UnknownEventType', { aggregateType, eventType: type, known: Object.keys(events) });
 }
 
+/**
+ * Raised events, and their payloads: what a validator has made. It runs once, in `raise`; what it has made is not what it takes, where
+ * it transforms, and a door that is given such an event, or a copy with the same payload, takes it as it is.
+ */
+const validated = new WeakMap<object, EventSpec<unknown>>();
+
+/** Of an event that has been raised by its declaration. */
+export function noteValidated(entity: AnyAggregate, event: { readonly type: string; readonly data: unknown }): void {
+  const spec = declaredEvent(entity, event.type);
+  validated.set(event, spec);
+  if (typeof event.data === 'object' && event.data !== null) validated.set(event.data, spec);
+}
+
 /** @throws UnknownEventType, SchemaViolation, AsyncSchemaUnsupported */
-export function newestPayload(entity: AnyAggregate, type: string, data: unknown): DeclaredPayload {
-  const { schema, schemaVersion } = declaredEvent(entity, type);
+export function newestPayload(
+  entity: AnyAggregate,
+  event: { readonly type: string; readonly data: unknown },
+): DeclaredPayload {
+  const { type, data } = event;
+  const spec = declaredEvent(entity, type);
+  const { schema, schemaVersion } = spec;
+  const isDone = validated.get(event) === spec || validated.get(Object(data)) === spec;
+  if (isDone) return { data, schemaVersion };
   return { data: schema === undefined ? data : validate(schema, data, entity.name, type), schemaVersion };
 }

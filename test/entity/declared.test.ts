@@ -253,3 +253,59 @@ test('raise_versioned_event gives the version: for a role that may raise the eve
     await client.end();
   }
 }, 60_000);
+
+test('a validator that transforms runs once, whichever way an event takes; an older version is checked as it will be read', async () => {
+  const connectionString = await migratedDatabase();
+  const Prices = defineEntityEvents('price', {
+    events: {
+      Set: versions<{ at: string }>().next(
+        z.object({ amount: z.number().transform((amount) => amount * 100) }),
+        ({ at }) => ({
+          amount: (at as unknown as Date).getTime(),
+        }),
+      ),
+    },
+  });
+  class Price extends AggregateRoot {
+    constructor(id: string) {
+      super(Prices, id);
+    }
+    set(amount: number): void {
+      this.raise('Set', { amount });
+    }
+  }
+  const runtime = await startRuntime({
+    ...{ dataDir: scratchFolder(), aggregates: [Counter], entities: [Prices], shards: 1 },
+    store: postgres({ connectionString }),
+  });
+  const raised = (id: string): readonly NewEvent[] => {
+    const price = new Price(id);
+    price.set(1);
+    return price.uncommittedEvents;
+  };
+  const plain = (id: string): NewEvent => ({
+    aggregateType: 'price',
+    aggregateId: id,
+    type: 'Set',
+    data: { amount: 1 },
+  });
+  await runtime.publisher.publish(...raised('a'));
+  await runtime.publisher.publish(...raised('b').map((one) => ({ ...one, metadata: { by: 'b' } })));
+  await runtime.publisher.publish(plain('c'));
+  await runtime.store.save(raised('d'));
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    await client.query('begin');
+    await runtime.store.saveWithTx(client, raised('e'));
+    await runtime.store.saveWithTx(client, [plain('f')]);
+    await client.query('commit');
+  } finally {
+    await client.end();
+  }
+  for (const id of 'abcdef') expect((await runtime.store.getByAggregate(Prices, id))[0]!.data).toEqual({ amount: 100 });
+  const data = { at: new Date(0) };
+  const older = { aggregateType: 'price', aggregateId: 'g', type: 'Set', data, schemaVersion: 1 };
+  expect(await errorOf(runtime.publisher.publish(older))).toMatchObject({ code: 'UpcastFailed' });
+  expect(Object.isFrozen(data)).toBe(false);
+}, 60_000);

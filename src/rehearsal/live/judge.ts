@@ -5,6 +5,7 @@ import { isError } from '../../base/errors.ts';
 import { checkedJson, userJson } from '../../base/json.ts';
 import { wireError } from '../../base/wire-error.ts';
 import type { ActorType } from '../../shard/actor.ts';
+import { tellable } from '../../shard/tellable.ts';
 import { GroupFlag } from '../../shared/ring/ring.ts';
 import { FrameKind, FrameReader } from '../../wire/frame.ts';
 import type { IgnoredPlaces } from '../compare/paths.ts';
@@ -83,7 +84,8 @@ export class Judge {
       const { outcome: now, failure } = await this.candidate.run(type, before, name, command, happened.occurredAt);
       this.aggregates.after(type, command, before);
       return this.compared(command, happened, sorted(old), sorted(now), failure);
-    } catch (error) {
+    } catch (thrown) {
+      const error = tellable(thrown);
       if (surroundings.some((code) => isError(error, code)))
         return { verdict: 'no state', isError: false, difference: undefined };
       // The release to come cannot read this history.

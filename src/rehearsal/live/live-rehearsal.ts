@@ -56,6 +56,8 @@ export class LiveRehearsal {
   private unusedIgnore: readonly string[];
   private endedBy: LiveEnd | undefined;
   private reason: string | undefined;
+  /** What its thread has said of its end. */
+  private cause: string | undefined;
   private readonly whenEnded: (status: LiveRehearsalStatus) => void;
   private watch: NodeJS.Timeout | undefined;
   private lastBeat = 0;
@@ -97,7 +99,7 @@ export class LiveRehearsal {
       throw error;
     }
     this.thread.ended.then(
-      () => this.finish('failed', 'its thread has ended'),
+      () => this.finish('failed', this.cause ?? 'its thread has ended'),
       (error: unknown) => this.finish('failed', tame(error)),
     );
     this.watch = setInterval(
@@ -141,8 +143,11 @@ export class LiveRehearsal {
               settings.moduleMs,
             );
           } else if (message.type === 'ready') resolve();
-          else if (message.type === 'failed') reject(fromWire(message.error));
-          else if (message.type === 'warning') settings.warning(message.message, message.details);
+          else if (message.type === 'failed') {
+            const error = fromWire(message.error);
+            this.cause = error.message;
+            reject(error);
+          } else if (message.type === 'warning') settings.warning(message.message, message.details);
           else {
             this.unusedIgnore = message.unusedIgnore;
             this.take(message.judged);

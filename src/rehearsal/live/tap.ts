@@ -23,7 +23,16 @@ const creditMost = 1_000;
 /** Commands that wait for answers, and the questions of each. */
 const askersMost = 1_000;
 const questionsMost = 1_000;
-const none: readonly TappedQuestion[] = [];
+
+/** What one command has asked so far. */
+interface Asked {
+  readonly list: TappedQuestion[];
+  bytes: number;
+  /** There was room for all. */
+  isWhole: boolean;
+}
+
+const nothing: Asked = Object.freeze({ list: [], bytes: 0, isWhole: true });
 
 export interface TapSettings {
   /** As they are stored. */
@@ -38,7 +47,8 @@ export class RehearsalTap implements CommandTap {
   spentMicros = 0;
   private readonly settings: TapSettings;
   private readonly send: (commands: readonly HandedOver[]) => void;
-  private readonly questions = new Map<string, TappedQuestion[]>();
+  private readonly questions = new Map<string, Asked>();
+  private questionBytes = 0;
   private batch: HandedOver[] = [];
   /** Those that were sent, in their order. */
   private readonly waiting: { readonly command: TappedCommand; readonly bytes: number }[] = [];
@@ -62,27 +72,33 @@ export class RehearsalTap implements CommandTap {
     const { questions } = this;
     const key = keyOf(aggregateType, aggregateId);
     const known = questions.get(key);
-    if (known !== undefined) {
-      if (known.length < questionsMost) known.push(question);
-      return;
-    }
+    const bytes = question.inputJson.length + question.answerJson.length;
+    const asked = known ?? { list: [], bytes: 0, isWhole: true };
     // Of a command whose shard has died, answers would stay.
-    if (questions.size >= askersMost) questions.delete(questions.keys().next().value!);
-    questions.set(key, [question]);
+    if (known === undefined && questions.size >= askersMost) this.forget(questions.keys().next().value!);
+    questions.set(key, asked);
+    const isFull = asked.list.length >= questionsMost || this.questionBytes + bytes > queueBytesMost;
+    if (isFull) asked.isWhole = false;
+    if (!asked.isWhole) return;
+    asked.list.push(question);
+    asked.bytes += bytes;
+    this.questionBytes += bytes;
   }
 
   settled(aggregateType: string, command: TappedCommand, group: RingConsumer): void {
     const began = performance.now();
     const { budgetMicros } = this.settings;
     this.creditMicros = Math.min(this.creditMicros + budgetMicros, creditMost * budgetMicros);
-    const questions = this.takeQuestions(aggregateType, command.id);
-    const bytes = group.framesBytes + group.replyBytes + command.inputJson.length + command.metadataJson.length;
+    const asked = this.forget(keyOf(aggregateType, command.id));
+    const own = group.framesBytes + group.replyBytes + command.inputJson.length + command.metadataJson.length;
+    const bytes = own + asked.bytes;
     if (this.creditMicros < 0 || bytes > budgetMicros * bytesPerMicro) this.overBudget++;
-    else if (this.waiting.length >= queueMost || this.waitingBytes + bytes > queueBytesMost) this.behind++;
+    else if (!asked.isWhole || this.waiting.length >= queueMost || this.waitingBytes + bytes > queueBytesMost)
+      this.behind++;
     else {
       this.waiting.push({ command, bytes });
       this.waitingBytes += bytes;
-      this.batch.push(handedOver(command, group, questions));
+      this.batch.push(handedOver(command, group, asked.list));
     }
     this.spend(began);
   }
@@ -126,12 +142,13 @@ export class RehearsalTap implements CommandTap {
     for (const { bytes } of this.waiting.splice(0, count)) this.waitingBytes -= bytes;
   }
 
-  private takeQuestions(aggregateType: string, id: string): readonly TappedQuestion[] {
-    if (this.questions.size === 0) return none;
-    const key = keyOf(aggregateType, id);
-    const questions = this.questions.get(key) ?? none;
+  /** What it has asked. */
+  private forget(key: string): Asked {
+    const asked = this.questions.get(key);
+    if (asked === undefined) return nothing;
     this.questions.delete(key);
-    return questions;
+    this.questionBytes -= asked.bytes;
+    return asked;
   }
 
   private spend(began: number): void {
