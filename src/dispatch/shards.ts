@@ -109,6 +109,7 @@ export class Shards {
     const channel = new ShardChannel(index, shard.commandRing, shard.eventRing, shard.notifier);
     this.channels[index] = channel;
     this.lives[index]!.begun();
+    this.beats[index] = { beat: this.control.beatOf(index), since: performance.now(), isHeld: false };
     return channel;
   }
 
@@ -224,7 +225,8 @@ export class Shards {
       const sleeps = control.isShardBlocked(shard) || this.lives[shard]!.down !== undefined;
       const before = this.beats[shard]!;
       if (sleeps || beat !== before.beat) this.beats[shard] = { beat, since: performance.now(), isHeld: false };
-      else if (!before.isHeld) {
+      else if (!before.isHeld && performance.now() - before.since > lookEveryMs / 2) {
+        // One that has come back a moment ago has had no time to turn.
         before.isHeld = true;
         const message = 'a command holds its shard: its synchronous code has not returned for a second';
         this.events.warning(message, { shard });
