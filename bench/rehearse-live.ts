@@ -32,6 +32,7 @@ export const rehearseLive: Suite = (settings) =>
     const count = sized(settings, { smoke: 200, quick: 1000, full: 4000 });
     const p50: Record<keyof typeof shares, number[]> = { without: [], none: [], all: [] };
     let compared = 0;
+    const hostMicros: number[] = [];
     for (let round = 0; round <= roundsOf(settings, 15); round++) {
       const order = Object.entries(shares);
       for (let i = 0; i < round % order.length; i++) order.push(order.shift()!); // none is always behind the same one
@@ -43,14 +44,15 @@ export const rehearseLive: Suite = (settings) =>
         latencies.add(await oneAtATime(count, (i) => probe.route(routed(i))));
         if (round > 0) p50[name as keyof typeof shares].push(latencies.at(0.5));
         if (share !== 1) continue;
-        const { commands, different } = await rehearsal!.stop();
+        const { commands, different, hostMicros: spent } = await rehearsal!.stop();
         if (different > 0) throw new Error('the rehearsal is wrong');
         compared += commands;
+        hostMicros.push(spent / commands);
       }
     }
     if (compared === 0) throw new Error('the rehearsal has compared nothing');
     const ratios = (name: 'none' | 'all'): number[] => p50[name].map((value, i) => value / p50.without[i]!);
-    const detail = `p50 ${micros(median(p50.without))} without, ${micros(median(p50.none))} with no share, ${micros(median(p50.all))} with all: in turn; ${compared.toLocaleString('en')} commands compared`;
+    const detail = `p50 ${micros(median(p50.without))} without, ${micros(median(p50.none))} with no share, ${micros(median(p50.all))} with all: in turn; ${compared.toLocaleString('en')} commands compared, ${median(hostMicros).toFixed(1)} µs of the main thread for each`;
     return [answer('rehearse-none', ratios('none'), detail), answer('rehearse-all', ratios('all'), detail)];
   });
 

@@ -22,13 +22,6 @@ export function answerAsk(
   const { aggregateType: type, aggregateId: id, dataJson: inputJson } = frame;
   const { command, senders } = sendersIn(frame.name);
   const answer = (data: string): void => {
-    taps.current?.answered(senders.at(-1)!, {
-      aggregateType: type,
-      aggregateId: id,
-      command,
-      inputJson,
-      answerJson: data,
-    });
     const write: CommandWrite = (ring) => {
       ring.frame(FrameKind.message, 0, 0, 0, '', '', '', '', data);
       ring.publish(GroupKind.answer, 0, number, 0, '');
@@ -36,8 +29,15 @@ export function answerAsk(
     try {
       channel.tell(write, refuse);
     } catch (tooLarge) {
-      refuse(tooLarge);
+      return refuse(tooLarge);
     }
+    taps.current?.answered(senders.at(-1)!, {
+      aggregateType: type,
+      aggregateId: id,
+      command,
+      inputJson,
+      answerJson: data,
+    });
   };
   const refuse = (error: unknown): void => {
     const wire = toWire(error, { aggregateType: type, command });

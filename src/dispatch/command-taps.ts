@@ -27,6 +27,8 @@ export interface CommandTap {
   answered(asker: Address, question: TappedQuestion): void;
   /** The command's group in the ring: its frames are in the log. `aggregateType`: as it is stored. */
   settled(aggregateType: string, command: TappedCommand, group: RingConsumer): void;
+  /** A command that it was not there for has ended: its questions are no matter of the next one. */
+  passed(aggregateType: string, id: string): void;
   /** All that was written has been read. */
   endTurn(): void;
 }

@@ -9,7 +9,7 @@
 import { TrunklineError } from '../base/errors.ts';
 import type { Bus } from '../bus/bus.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
-import type { Evolution } from '../model/evolution.ts';
+import type { AggregateEvolution, Evolution } from '../model/evolution.ts';
 import { eventsToday } from '../model/evolved-event.ts';
 import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
 import type { Parker } from '../shared/notifier.ts';
@@ -207,17 +207,20 @@ export class Turns {
       if (this.bus.isIdle) return;
       const { progress, entityEvents } = this.parts;
       const type = progress.todaysType(frame.aggregateType);
-      if (entityEvents.ofStored(frame.aggregateType) !== undefined) this.hear(decodeEvent(frame, position));
+      const entity = entityEvents.ofStored(frame.aggregateType);
+      if (entity !== undefined) this.hear(frame, position, entity);
       else if (this.bus.wants(type, frame.name)) this.heard.push(decodeEvent(frame, position, type));
     } else if (frame.kind === FrameKind.message) {
       this.parts.deliveries.add(frame, position);
     }
   }
 
-  /** An entity's, as it is today. */
-  private hear(stored: StoredEvent): void {
-    const events = eventsToday([stored], this.parts.entityEvents);
-    this.heard.push(...events.filter(({ aggregateType, type }) => this.bus.wants(aggregateType, type)));
+  /** An entity's, as it is today. Of a split the parts say whether one is wanted. */
+  private hear(frame: FrameReader, position: number, { aggregateType, names }: AggregateEvolution): void {
+    const known = names.get(frame.name);
+    if (known?.kind !== 'split' && !this.bus.wants(aggregateType, known?.type ?? frame.name)) return;
+    const events = eventsToday([decodeEvent(frame, position)], this.parts.entityEvents);
+    this.heard.push(...events.filter(({ type }) => this.bus.wants(aggregateType, type)));
   }
 
   private tellBus(): void {
@@ -246,7 +249,10 @@ export class Turns {
     if (pending.raised) pending.raised.written(ring.firstPosition);
     if (pending.onOutcome !== undefined && ring.frameCount > 0) pending.onOutcome(ring.firstPosition);
     if (!pending.answered) this.answer(pending, ring, ring.firstPosition);
-    if (pending.tapped !== undefined) this.parts.taps.current?.settled(pending.type, pending.tapped, ring);
+    const { current: tap } = this.parts.taps;
+    if (tap === undefined) return;
+    if (pending.tapped === undefined) tap.passed(pending.type, pending.id);
+    else tap.settled(pending.type, pending.tapped, ring);
   }
 
   /**

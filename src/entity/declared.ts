@@ -11,7 +11,7 @@ import { toJson } from '../wire/payload.ts';
  * Of an older version it is only checked that the newest can be made of it, and it is stored as it is.
  * @throws UnknownEventType, SchemaViolation, AsyncSchemaUnsupported, UnsupportedEventVersion, UpcastFailed, UnserialisableValue
  */
-export function declaredPayload(entity: AnyAggregate, event: NewEvent): DeclaredPayload {
+function declaredPayload(entity: AnyAggregate, event: NewEvent): DeclaredPayload {
   const { type, aggregateId, data, version = 0 } = event;
   const spec = declaredEvent(entity, type);
   const { schemaVersion = spec.schemaVersion } = event;
@@ -22,3 +22,11 @@ export function declaredPayload(entity: AnyAggregate, event: NewEvent): Declared
   evolutionOf(entity).upcast(type, spec, schemaVersion, stored, place);
   return { data: stored, schemaVersion };
 }
+
+/** The same of an event of any entity: one that is not declared is as it was given. */
+export const payloadOf = (event: NewEvent, entities: ReadonlyMap<string, AnyAggregate>): DeclaredPayload => {
+  const entity = entities.get(event.aggregateType);
+  return entity === undefined
+    ? { data: event.data, schemaVersion: event.schemaVersion ?? 1 }
+    : declaredPayload(entity, event);
+};

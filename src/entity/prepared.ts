@@ -9,7 +9,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import type { NewEvent } from '../model/event.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { toJson } from '../wire/payload.ts';
-import { declaredPayload } from './declared.ts';
+import { payloadOf } from './declared.ts';
 import type { Heads } from './heads.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { Transactions } from './transactions.ts';
@@ -42,7 +42,7 @@ export interface DraftSettings {
 
 /**
  * In the call itself, before anything is waited for.
- * @throws InvalidOptions, InvalidId, AggregateTypeOwnedElsewhere, UnserialisableValue, and what `declaredPayload` does
+ * @throws InvalidOptions, InvalidId, AggregateTypeOwnedElsewhere, UnserialisableValue, and what `payloadOf` does
  */
 export function draftEvents(events: readonly NewEvent[], settings: DraftSettings): readonly Draft[] {
   const { actorTypes, transactions, entities } = settings;
@@ -62,8 +62,7 @@ export function draftEvents(events: readonly NewEvent[], settings: DraftSettings
       throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
     const { id, version: givenVersion } = event;
-    const entity = entities.get(aggregateType);
-    const { data, schemaVersion = 1 } = entity === undefined ? event : declaredPayload(entity, event);
+    const { data, schemaVersion } = payloadOf(event, entities);
     const occurredAt = event.occurredAt?.getTime();
     const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
     const dataJson = toJson(data, type);

@@ -11,7 +11,7 @@ import { newId } from '../wire/ids.ts';
 import { checkBytes, RELAYED_DATA_BYTES_LIMIT, RELAYED_METADATA_BYTES_LIMIT } from '../wire/limits.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { toJson } from '../wire/payload.ts';
-import { declaredPayload } from './declared.ts';
+import { payloadOf } from './declared.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { OutboxHints } from './outbox-door.ts';
 
@@ -88,8 +88,7 @@ export class Transactions {
       const reason = 'its events are raised by commands of its actors; entities must use another type';
       throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
-    const entity = this.entities.get(aggregateType);
-    const { data, schemaVersion = 1 } = entity === undefined ? event : declaredPayload(entity, event);
+    const { data, schemaVersion } = payloadOf(event, this.entities);
     const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
     const dataJson = toJson(data, type);
     checkBytes(dataJson, RELAYED_DATA_BYTES_LIMIT);

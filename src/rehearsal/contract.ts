@@ -2,8 +2,8 @@
 
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoreOptions } from '../store/adapter.ts';
+import type { RehearsalFailure } from './compare/failure.ts';
 import type { StateChange } from './compare/state-diff.ts';
-import type { RehearsalFailure } from './two-folds.ts';
 
 /** Which history two releases are compared on, and how. */
 export interface RehearsalOptions {

@@ -4,12 +4,12 @@
 // load, and since an aggregate that a side fails on stops itself alone. The order in which events were stored would be read
 // faster, and would need the states of all aggregates at once.
 
-import { crc32 } from 'node:zlib';
 import { performance } from '../base/clock.ts';
 import { compareKeys } from '../base/key-order.ts';
 import type { FrameArchive } from '../store/store.ts';
 import { type Pair, type Pairs, pairOf, pairsOf } from './compare/pairs.ts';
 import { IgnoredPlaces } from './compare/paths.ts';
+import { isInShare } from './compare/share.ts';
 import type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from './contract.ts';
 import { type History, openHistory } from './history.ts';
 import { ComparedAggregate, type StoredAggregate, type TimeSpan, type Verdict } from './one-aggregate.ts';
@@ -127,7 +127,7 @@ class Run {
     const first = from?.aggregateType === name ? from.aggregateId : '';
     for await (const head of this.history.heads(name)) {
       if (first !== '' && compareKeys(head.id, first) < 0) continue;
-      if (sample < 1 && crc32(`${name}/${head.id}`) >= sample * 2 ** 32) this.leftOut++;
+      if (!isInShare(name, head.id, sample)) this.leftOut++;
       else yield head;
     }
   }

@@ -1,18 +1,10 @@
 // One aggregate's events folded by two definitions, each as a shard folds them on a load.
 
-import { TrunklineError } from '../base/errors.ts';
-import { tame } from '../base/tame.ts';
 import { evolveFrame } from '../shard/evolve.ts';
 import { freezeState } from '../shard/frozen.ts';
 import type { FrameReader } from '../wire/frame.ts';
+import { failureOf, type RehearsalFailure } from './compare/failure.ts';
 import type { Pair } from './compare/pairs.ts';
-
-/** Why one side has no state. */
-export interface RehearsalFailure {
-  /** The error's code, or its name: `UpcastFailed`, `TypeError`. */
-  readonly code: string;
-  readonly message: string;
-}
 
 /** Where an event stands. */
 export interface EventAt {
@@ -105,18 +97,5 @@ export class TwoFolds {
   /** Whether both have failed by the same kind of error: the new release changes nothing then. */
   get failAlike(): boolean {
     return this.old.failure !== undefined && this.old.failure.code === this.new.failure?.code;
-  }
-}
-
-function failureOf(error: unknown): RehearsalFailure {
-  if (error instanceof TrunklineError) return { code: error.code, message: tame(error) };
-  return { code: nameOf(error), message: tame(error) };
-}
-
-function nameOf(error: unknown): string {
-  try {
-    return error instanceof Error ? tame(error.name, 80) : typeof error;
-  } catch {
-    return 'Error';
   }
 }

@@ -258,7 +258,7 @@ export class Runtime implements AsyncDisposable {
    */
   async rehearse(options: LiveRehearsalOptions): Promise<RunningRehearsal> {
     this.checkOpen();
-    return this.stages.rehearsals.start(options);
+    return this.stages.rehearse(options);
   }
 
   private checkOpen(): void {

@@ -21,8 +21,9 @@ import { tellable } from '../../shard/tellable.ts';
 import { StagedGroup } from '../../shared/ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../../shared/ring/ring.ts';
 import { toJson } from '../../wire/payload.ts';
+import { failureOf, type RehearsalFailure } from '../compare/failure.ts';
 import type { HandedOver, NamedType } from './contract.ts';
-import { type CommandOutcome, type Failure, failureOf, framesOf, type Sent, toldFailure } from './outcome.ts';
+import { type CommandOutcome, framesOf, type Sent, thrownFailure } from './outcome.ts';
 
 /** For a command that awaits; one that does not return at all ends the rehearsal. */
 const commandMs = 5_000;
@@ -64,7 +65,7 @@ export class Candidate {
     name: string,
     given: HandedOver,
     occurredAt: number,
-  ): Promise<{ readonly outcome: CommandOutcome; readonly failure?: Failure | undefined }> {
+  ): Promise<{ readonly outcome: CommandOutcome; readonly failure?: RehearsalFailure | undefined }> {
     const actor = new Actor(type, given.id, basis.state, basis.version, 0);
     const group = new StagedGroup(this.groupLimit);
     const command = { metadataJson: given.metadataJson, key: '', askers: '', cancelled: false } as Command;
@@ -86,7 +87,8 @@ export class Candidate {
       return { outcome: { value: returned, ...raised, asked: questions.asked } };
     } catch (error) {
       const failure = tellable(error);
-      return { outcome: { ...failureOf(failure), ...nothing }, failure: toldFailure(failure) };
+      const outcome = { ...thrownFailure(failure), ...nothing };
+      return { outcome, failure: outcome.error && failureOf(failure) };
     } finally {
       execution.end();
     }

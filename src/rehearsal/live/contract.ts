@@ -3,6 +3,7 @@
 import type { WireError } from '../../base/wire-error.ts';
 import type { TappedCommand, TappedQuestion } from '../../dispatch/command-taps.ts';
 import type { AnyAggregate } from '../../model/aggregate.ts';
+import type { RehearsalFailure } from '../compare/failure.ts';
 import type { StateChange } from '../compare/state-diff.ts';
 import type { StoredPlace } from './past-states.ts';
 
@@ -44,7 +45,7 @@ export interface LiveDifference {
   /** The aggregate's version before the command. */
   readonly version: number;
   /** What the release to come has failed with, where it has, with a message. Messages are not compared. */
-  readonly failure: { readonly code: string; readonly message: string } | undefined;
+  readonly failure: RehearsalFailure | undefined;
   /**
    * Where: the first ten places, as `value.total`, `events[0].data.amount`, `rejection.code`, `sent[1]`, `asked[0].input`,
    * `error.code`. `old` is what happened.

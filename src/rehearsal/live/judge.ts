@@ -1,5 +1,6 @@
 // One command after the other: tried by the release to come, and compared with what happened. Rehearsal thread.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { ErrorCode } from '../../base/error-details.ts';
 import { isError } from '../../base/errors.ts';
 import { checkedJson, userJson } from '../../base/json.ts';
@@ -8,20 +9,13 @@ import type { ActorType } from '../../shard/actor.ts';
 import { tellable } from '../../shard/tellable.ts';
 import { GroupFlag } from '../../shared/ring/ring.ts';
 import { FrameKind, FrameReader } from '../../wire/frame.ts';
+import { failureOf, type RehearsalFailure } from '../compare/failure.ts';
 import type { IgnoredPlaces } from '../compare/paths.ts';
 import { diffOf } from '../compare/state-diff.ts';
 import type { RehearsedAggregates } from './aggregates.ts';
 import type { Candidate } from './candidate.ts';
 import type { HandedOver, Judged } from './contract.ts';
-import {
-  type CommandOutcome,
-  type Failure,
-  failureOf,
-  framesOf,
-  type Sent,
-  toldFailure,
-  wireFailure,
-} from './outcome.ts';
+import { type CommandOutcome, framesOf, type Sent, thrownFailure, wireFailure } from './outcome.ts';
 import type { Folded } from './past-states.ts';
 
 /** A type of the runtime's, as the release to come defines it. */
@@ -90,7 +84,8 @@ export class Judge {
         return { verdict: 'no state', isError: false, difference: undefined };
       // The release to come cannot read this history.
       const nothing: CommandOutcome = { events: [], sent: [], asked: [] };
-      return this.compared(command, happened, nothing, { ...nothing, ...failureOf(error) }, toldFailure(error));
+      const now = { ...nothing, ...thrownFailure(error) };
+      return this.compared(command, happened, nothing, now, failureOf(error));
     }
   }
 
@@ -99,11 +94,11 @@ export class Judge {
     { versionBefore: version }: Happened,
     old: CommandOutcome,
     now: CommandOutcome,
-    failure: Failure | undefined,
+    failure: RehearsalFailure | undefined,
   ): Judged {
     const { type, commands } = this.types[command.typeIndex]!;
     const { changes, count, ignored } = diffOf(old, now, this.ignored.of(type.name), changesMost);
-    const isError = now.error !== undefined && old.error?.code !== now.error.code;
+    const isError = now.error !== undefined && !isDeepStrictEqual(old.error, now.error);
     if (count === 0) return { verdict: ignored > 0 ? 'ignored' : 'same', isError: false, difference: undefined };
     const name = commands[command.commandIndex]!;
     const difference = {

@@ -1,7 +1,6 @@
 // What a command has come to, as one value: so that one comparison, and one way to name places, does for all of it.
 
 import { userJson } from '../../base/json.ts';
-import { tame } from '../../base/tame.ts';
 import { toWire, type WireError } from '../../base/wire-error.ts';
 import { decodeEvent, type StoredEvent } from '../../model/event.ts';
 import type { Evolution } from '../../model/evolution.ts';
@@ -53,29 +52,8 @@ function messageOf(frame: FrameReader): Sent {
 
 const nowhere = { aggregateType: '', command: '' };
 
-/** A failure as one reads it. */
-export interface Failure {
-  readonly code: string;
-  readonly message: string;
-}
-
-/** Of what is no rejection; undefined for one. */
-export function toldFailure(error: unknown): Failure | undefined {
-  const { kind, code, message } = toWire(error, nowhere);
-  if (kind === 'rejected') return undefined;
-  return code === 'CommandFailed' ? { code: nameOf(error), message: tame(error) } : { code, message };
-}
-
-function nameOf(error: unknown): string {
-  try {
-    return error instanceof Error ? tame(error.name, 80) : typeof error;
-  } catch {
-    return 'Error';
-  }
-}
-
 /** What it has thrown. */
-export const failureOf = (error: unknown): Pick<CommandOutcome, 'rejection' | 'error'> =>
+export const thrownFailure = (error: unknown): Pick<CommandOutcome, 'rejection' | 'error'> =>
   wireFailure(toWire(error, nowhere));
 
 /** The same as it comes from a shard. */

@@ -24,6 +24,10 @@ export const Register = defineAggregate('register', {
     async hold(_till, ms: number) {
       await new Promise((resolve) => setTimeout(resolve, ms));
     },
+    async holdAndAsk(till, ms: number, from: string): Promise<void> {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      await till.ask(Register, from).average();
+    },
     fail(_till, reason: string) {
       throw new TypeError(reason);
     },

@@ -35,6 +35,10 @@ export const Till = defineAggregate('till', {
     async hold(_till, ms: number) {
       await new Promise((resolve) => setTimeout(resolve, ms));
     },
+    async holdAndAsk(till, ms: number, from: string): Promise<void> {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      await till.ask(Till, from).average();
+    },
     fail(_till, reason: string) {
       throw new TypeError(reason);
     },
