@@ -1,4 +1,5 @@
 // A release to come, tried on what the running one is sent: what is compared, and what is left out.
+import { writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { isInShare } from '../../../src/rehearsal/compare/share.ts';
 import type {
@@ -142,8 +143,10 @@ test('a command that began before the rehearsal leaves no answers to the next on
   runtime = await startRuntime({ dataDir: scratchFolder(), aggregates: [Till], shards: 2 });
   const [a, b] = [runtime.ref(Till, 'a'), runtime.ref(Till, 'b')];
   await a.sell(100);
-  const slow = b.holdAndAsk(1_000, 'a');
+  const file = scratchFolder(); // nothing is there yet
+  const slow = b.askBehind(file, 'a');
   const rehearsal = await runtime.rehearse({ new: [Next], share: 1, budgetMicros: 100_000, maxErrorShare: 1 });
+  writeFileSync(file, '');
   await slow;
   await a.sell(300);
   await b.sellLikewise('a');

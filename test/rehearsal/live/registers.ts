@@ -1,6 +1,7 @@
 // The running release's tills have another name in the one to come; it has a context, too.
 import { defineAggregate } from '../../../src/model/aggregate.ts';
 import { event } from '../../../src/model/event-spec.ts';
+import { fileAt } from './gate.ts';
 
 export const Register = defineAggregate('register', {
   module: import.meta.url,
@@ -24,10 +25,11 @@ export const Register = defineAggregate('register', {
     async hold(_till, ms: number) {
       await new Promise((resolve) => setTimeout(resolve, ms));
     },
-    async holdAndAsk(till, ms: number, from: string): Promise<void> {
-      await new Promise((resolve) => setTimeout(resolve, ms));
+    async askBehind(till, file: string, from: string): Promise<void> {
+      await fileAt(file);
       await till.ask(Register, from).average();
     },
+    async pass(_till, _file: string) {},
     fail(_till, reason: string) {
       throw new TypeError(reason);
     },

@@ -2,6 +2,7 @@
 import { Rejected } from '../../../src/base/errors.ts';
 import { defineAggregate } from '../../../src/model/aggregate.ts';
 import { event } from '../../../src/model/event-spec.ts';
+import { fileAt } from './gate.ts';
 
 export const Till = defineAggregate('till', {
   module: import.meta.url,
@@ -35,10 +36,11 @@ export const Till = defineAggregate('till', {
     async hold(_till, ms: number) {
       await new Promise((resolve) => setTimeout(resolve, ms));
     },
-    async holdAndAsk(till, ms: number, from: string): Promise<void> {
-      await new Promise((resolve) => setTimeout(resolve, ms));
+    async askBehind(till, file: string, from: string): Promise<void> {
+      await fileAt(file);
       await till.ask(Till, from).average();
     },
+    async pass(_till, _file: string) {},
     fail(_till, reason: string) {
       throw new TypeError(reason);
     },
