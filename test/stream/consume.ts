@@ -19,8 +19,8 @@ export class Reader implements AsyncDisposable {
     this.consumer = consumer;
   }
 
-  /** From the beginning of these topics on. */
-  static async start(broker: string, topics: (string | RegExp)[]): Promise<Reader> {
+  /** From the beginning of these topics on: each by its name, since a pattern would leave out a topic that the broker does not know yet. */
+  static async start(broker: string, topics: string[]): Promise<Reader> {
     const kafka = new kafkajs.Kafka({
       brokers: [broker],
       clientId: 'reader',
@@ -64,7 +64,7 @@ const unknownMs = 30_000;
  * A broker may not know a topic yet whose creation it has answered: the protocol calls that error one to be retried
  * (https://kafka.apache.org/protocol#protocol_error_codes), and kafkajs gives up at once. A topic that never comes is an error still.
  */
-async function subscribed(consumer: kafkajs.Consumer, topics: (string | RegExp)[]): Promise<void> {
+async function subscribed(consumer: kafkajs.Consumer, topics: string[]): Promise<void> {
   for (const end = performance.now() + unknownMs; ; ) {
     try {
       await consumer.subscribe({ topics, fromBeginning: true });

@@ -24,7 +24,7 @@ export interface SetUp {
   /** The same stream with other options. */
   streamWith(options: Partial<KafkaOptions>): StreamOptions;
   /** Records of the topics (default: the counters') once there are so many. */
-  records(count: number, ...topics: (string | RegExp)[]): Promise<readonly Consumed[]>;
+  records(count: number, ...topics: string[]): Promise<readonly Consumed[]>;
   admin(): Promise<kafkajs.Admin>;
 }
 
@@ -38,7 +38,7 @@ export async function setUp(options: Partial<KafkaOptions> = {}, at?: string): P
       ...more,
       topics: { prefix, partitions: 3, internalPrefix: `${prefix}.own`, ...options.topics, ...more.topics },
     });
-  const records = async (count: number, ...topics: (string | RegExp)[]): Promise<readonly Consumed[]> => {
+  const records = async (count: number, ...topics: string[]): Promise<readonly Consumed[]> => {
     const reader = await Reader.start(broker, topics.length > 0 ? topics : [`${prefix}.counter`]);
     try {
       await until(
