@@ -33,6 +33,22 @@ interface Options extends OutputOptions {
   check?: boolean;
 }
 
+/** Words that some formats have no place for: in silence they would seem to have been heard. */
+const placesOf = [
+  { name: 'handlers', word: '--handlers', formats: ['markdown', 'html'] },
+  { name: 'recordFormat', word: '--record-format', formats: ['asyncapi'] },
+  { name: 'release', word: '--release', formats: ['asyncapi', 'markdown', 'html'] },
+] as const;
+
+function checkPlaces({ format }: Options, command: Command): void {
+  for (const { name, word, formats } of placesOf) {
+    const isGiven = command.getOptionValueSource(name) === 'cli';
+    if (!isGiven || (formats as readonly string[]).includes(format)) continue;
+    const list = formats.join(', ').replace(/, (\w+)$/, ' and $1');
+    command.error(`error: ${word} is for ${list}; ${format} has no place for it`);
+  }
+}
+
 /** Add the command to a program. */
 export function addCatalogue(program: Command): void {
   withJson(program.command('catalogue'))
@@ -56,9 +72,7 @@ export function addCatalogue(program: Command): void {
     .option('--handlers <module>', 'exports handlers, projections, integrations: who gets what, in markdown and html')
     .option('--check', 'write nothing; exit code 1 where the file or folder is another one')
     .action(async (options: Options, command: Command) => {
-      if (options.handlers !== undefined && !['markdown', 'html'].includes(options.format)) {
-        command.error('error: --handlers is for markdown and html; the other formats have no place for them');
-      }
+      checkPlaces(options, command);
       const { out, check = false } = options;
       const aggregates = await fromModule(options.aggregates, loadAggregates);
       const catalogue = makeCatalogue(aggregates, await catalogueOptions(options, aggregates));

@@ -80,6 +80,17 @@ test('who gets an event, where a format has a place for it', () => {
   expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining('--handlers is for markdown and html')]);
 });
 
+test.each([
+  ['--record-format', 'trunkline', ['json-schema', 'markdown', 'html'], 'is for asyncapi'],
+  ['--release', '2.0.0', ['json-schema'], 'is for asyncapi, markdown and html'],
+])('%s is refused where a format has no place for it', (word, value, formats, reason) => {
+  for (const format of formats) {
+    const refused = run('--format', format, '--out', 'refused.out', word, value);
+    expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining(`${word} ${reason}`)]);
+  }
+  expect(run('--format', 'asyncapi', '--out', 'taken.json', word, value).status).toBe(0);
+});
+
 test('what the how-to shows', () => {
   mkdirSync(join(root, 'data'), { recursive: true });
   const own = mkdtempSync(join(root, 'data', 'catalogue-')); // inside the repository, so that 'trunkline' is the package itself
