@@ -5,6 +5,7 @@ import { freezeState } from '../shard/frozen.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import { failureOf, type RehearsalFailure } from './compare/failure.ts';
 import type { Pair } from './compare/pairs.ts';
+import { PayloadForTwo } from './payload-for-two.ts';
 
 /** Where an event stands. */
 export interface EventAt {
@@ -30,10 +31,10 @@ class Fold {
     this.attempt(() => definition.state());
   }
 
-  apply(frame: FrameReader, position: number): void {
+  apply(frame: FrameReader, position: number, payloads: PayloadForTwo): void {
     // In place: a closure for each event would be an allocation for each.
     try {
-      this.folded = evolveFrame(this.definition, this.folded, frame, this.id, position);
+      this.folded = evolveFrame(this.definition, this.folded, frame, this.id, position, payloads);
     } catch (error) {
       this.failure = failureOf(error);
     }
@@ -57,6 +58,7 @@ class Fold {
 export class TwoFolds {
   readonly old: Fold;
   readonly new: Fold;
+  private readonly payloads = new PayloadForTwo();
   /** How many events. */
   applied = 0;
   private version = 0;
@@ -74,8 +76,10 @@ export class TwoFolds {
 
   /** False: a side has failed at it. */
   apply(frame: FrameReader, position: number): boolean {
-    this.old.apply(frame, position);
-    this.new.apply(frame, position);
+    const { payloads } = this;
+    payloads.begin();
+    this.old.apply(frame, position, payloads);
+    this.new.apply(frame, position, payloads);
     this.applied++;
     this.version = frame.version;
     this.position = position;

@@ -149,6 +149,14 @@ export function reduce(reducer: Reducer, state: unknown, data: unknown, event: A
   }
 }
 
+/** Where a fold gets the payloads of its frames. */
+export interface Payloads {
+  /** A value of the caller's own. */
+  of(frame: FrameReader): unknown;
+}
+
+const parsed: Payloads = { of: (frame) => userJson(frame.dataJson) };
+
 /**
  * The state after one stored event, whatever that is today. A type that the definition does not know is an error, never
  * skipped. `position` 0: not known here.
@@ -160,6 +168,7 @@ export function evolveFrame(
   frame: FrameReader,
   id: string,
   position = 0,
+  payloads: Payloads = parsed,
 ): unknown {
   const { name: type, schemaVersion } = frame;
   const { byStoredName, evolution, reducers } = foldingOf(definition);
@@ -177,7 +186,7 @@ export function evolveFrame(
   }
   const { known, reducer } = found;
   if (known.kind === 'retired') return state;
-  const data: unknown = userJson(frame.dataJson);
+  const data = payloads.of(frame);
   if (known.kind === 'event') {
     const { spec } = known;
     if (spec.schemaVersion === schemaVersion)
