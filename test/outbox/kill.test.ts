@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { migrate, postgres } from '../../src/index.ts';
@@ -13,6 +14,8 @@ import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 
 const child = new URL('./relaying-child.ts', import.meta.url).pathname;
 const rounds = process.env.TRUNKLINE_LONG ? 50 : 3;
+/** Of a writer: a load that the relay keeps up with, whatever the database could take. */
+const paceMs = 5;
 const schema = 'killed';
 
 /**
@@ -60,6 +63,7 @@ test(`each event once in the log and in the store, in order, after ${rounds} kil
       );
       order.push(`w${writer}/${rows[0].own}`);
       if (i % 7 === 0) await client.query('begin; select pg_current_xact_id(); rollback');
+      await pause(paceMs);
     }
     await client.end();
   };
