@@ -13,10 +13,14 @@ const source = fileURLToPath(new URL('../src', import.meta.url));
 /** File → how often it looks at the date, and what for. */
 const datesMeant: Readonly<Record<string, readonly [count: number, reason: string]>> = {
   'shard/basis.ts': [1, 'occurredAt and id of the frame'],
-  'shard/execution.ts': [2, 'occurredAt of events and of messages, which a shard and the test kit tell differently'],
+  'shard/execution.ts': [
+    5,
+    'occurredAt of events and of messages, and when a timer is due, which a shard and the test kit tell differently',
+  ],
   'shard/outcome.ts': [1, 'occurredAt and id of the frame'],
   'shard/shard.ts': [1, 'occurredAt of events and of messages'],
   'shard/snapshots.ts': [1, 'occurredAt and id of the frame'],
+  'timers/timers.ts': [2, 'whether a timer is due: its date is one of the world'],
   'entity/aggregate-root.ts': [1, 'occurredAt'],
   'entity/publish-ring.ts': [1, 'occurredAt and ids'],
   'entity/transactions.ts': [1, 'occurredAt'],

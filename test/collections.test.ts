@@ -33,6 +33,14 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'dispatch/intake.ts': { resolved: 'all of the last run has been taken' },
   'dispatch/lanes.ts': { lanes: 'nothing of the lane is left' },
   'dispatch/lane.ts': { waiting: 'leave()' },
+  'dispatch/timer-feed.ts': { gathered: 'taken once timers of the last run are read' },
+  'timers/due-heap.ts': { heap: 'shift(); keepFirst() beyond a limit' },
+  'timers/keeping.ts': { changes: 'a second later, or at many, they go into the tables' },
+  'timers/timers.ts': {
+    current: 'end(), and kept() of those that are due later than the line reaches',
+    delivered: 'ended(); at most 1,024',
+    behind: 'ended() of the one before it',
+  },
   'dispatch/holds.ts': {
     holds: 'the message is done or kept in the box; what is not done is in the log or there, and users wait for both',
   },

@@ -6,11 +6,12 @@
 // long as the log may still hold it. A message either waits or is a dead letter: it changes from one to the other in one
 // commit. What is counted here changes in the turn in which it is staged.
 
-import { dateMs, pause } from '../base/clock.ts';
-import { isError } from '../base/errors.ts';
+import { dateMs } from '../base/clock.ts';
 import { checked, number, object, oneOf, optional, text } from '../base/json.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { firstRecord, recordAt, recordsOf, wholeOf } from '../handler-state/records.ts';
+import { SerialChanges } from '../handler-state/serial-changes.ts';
+import { TimerTables } from '../timers/timer-tables.ts';
 import {
   type KeptLetters,
   type LetterBox,
@@ -21,6 +22,7 @@ import {
   messageShape,
   noLetters,
 } from '../wire/message.ts';
+import { isTimer } from '../wire/timer.ts';
 import { type LetterError, letterError, letterErrorShape } from './letters.ts';
 
 const letterTable = 'message-letters';
@@ -30,9 +32,6 @@ const requeuedTable = 'message-lanes-requeued';
 const waitingTable = 'messages-waiting';
 /** Ids of messages that were given up, with their positions. */
 const discardedTable = 'messages-discarded';
-
-/** After a commit that has failed permanently. */
-const lookAgainMs = 1_000;
 
 /** A dead letter, as JSON. */
 export interface MessageRecord {
@@ -73,12 +72,16 @@ export class MessageBox implements LetterBox {
   private readonly requests = new Map<string, number>();
   private lastRequest = 0;
   waitingBytes = 0;
-  private changing: Promise<unknown> = Promise.resolve();
+  private readonly changes: SerialChanges;
+  /** Pending timers: one that is due is a message. */
+  readonly timers: TimerTables;
 
   /** `hasTables`: whether anything has been kept yet; they are not opened to find nothing. */
   constructor(handlerState: StateTables, hasTables: () => boolean) {
     this.handlerState = handlerState;
     this.hasTables = hasTables;
+    this.changes = new SerialChanges(handlerState);
+    this.timers = new TimerTables(handlerState, hasTables, this.changes);
   }
 
   count(lane: string): number {
@@ -128,7 +131,7 @@ export class MessageBox implements LetterBox {
   }
 
   keep<Of extends { readonly message: Message }>(some: readonly Of[], begun: (one: Of) => boolean): Promise<void> {
-    return this.changeInTheEnd(async () => {
+    return this.changes.durablyInTheEnd(async () => {
       for (const one of some) {
         if (!begun(one)) continue;
         this.handlerState.stage(waitingTable, positionKey(one.message.position), one.message);
@@ -138,7 +141,7 @@ export class MessageBox implements LetterBox {
   }
 
   release(message: Message): Promise<void> {
-    return this.changeInTheEnd(async () => this.waitsNoMore(message));
+    return this.changes.durablyInTheEnd(async () => this.waitsNoMore(message));
   }
 
   private waitsNoMore(message: Message): void {
@@ -162,8 +165,10 @@ export class MessageBox implements LetterBox {
 
   park(message: Message, failure: MessageFailure | undefined, isLetter: boolean, isWaiting = false): Promise<boolean> {
     const lane = laneOf(message);
-    return this.changeInTheEnd(async () => {
+    return this.changes.durablyInTheEnd(async () => {
       const before = await this.recordOf(message);
+      // Looked up here, so that both change in one commit.
+      const pending = isTimer(message) ? await this.timers.of(message) : undefined;
       if (before === undefined && (isLetter || (failure === undefined && this.count(lane) === 0))) return false;
       const record: MessageRecord = {
         message,
@@ -173,7 +178,8 @@ export class MessageBox implements LetterBox {
         parkedAt: before?.parkedAt ?? new Date(dateMs()).toISOString(),
       };
       this.handlerState.stage(letterTable, keyOf(message), record);
-      if (isWaiting) this.waitsNoMore(message);
+      if (pending !== undefined) this.timers.unstage(pending);
+      if (isWaiting && !isTimer(message)) this.waitsNoMore(message);
       if (before === undefined) this.counted(lane, 1);
       return true;
     });
@@ -184,12 +190,12 @@ export class MessageBox implements LetterBox {
   }
 
   async remove(message: Message): Promise<void> {
-    await this.changeInTheEnd(() => this.take(message));
+    await this.changes.durablyInTheEnd(() => this.take(message));
   }
 
   /** `begun` is called for each of the lanes, in the turn in which its request is open. */
   requeue(lanes: Iterable<string>, begun: (lane: string) => void): Promise<void> {
-    return this.change(async () => {
+    return this.changes.durably(async () => {
       for (const lane of lanes) {
         this.request(lane);
         begun(lane);
@@ -198,7 +204,7 @@ export class MessageBox implements LetterBox {
   }
 
   endRequeue(lane: string, request: number): Promise<void> {
-    return this.changeInTheEnd(async () => {
+    return this.changes.durablyInTheEnd(async () => {
       if (this.requests.get(lane) !== request) return;
       this.requests.delete(lane);
       this.handlerState.stage(requeuedTable, lane, undefined);
@@ -213,7 +219,7 @@ export class MessageBox implements LetterBox {
     messages: readonly Message[],
     begun: (lane: string, ids: ReadonlySet<string>) => void,
   ): Promise<readonly Message[]> {
-    return this.change(async () => {
+    return this.changes.durably(async () => {
       const discarded: Message[] = [];
       for (const message of messages) {
         if (!(await this.take(message))) continue;
@@ -227,36 +233,6 @@ export class MessageBox implements LetterBox {
       }
       return discarded;
     });
-  }
-
-  /**
-   * Changes come one after the other, so that what one has read still holds when it stages; and each is durable before it
-   * resolves. Only what it stages is waited for by the next one.
-   */
-  private async change<T>(work: () => Promise<T>): Promise<T> {
-    const result = await this.staged(work);
-    await this.handlerState.durable();
-    return result;
-  }
-
-  /** The same for a change without which its lane cannot go on. @throws RuntimeClosed */
-  private async changeInTheEnd<T>(work: () => Promise<T>): Promise<T> {
-    const result = await this.staged(work);
-    for (;;) {
-      try {
-        await this.handlerState.durable();
-        return result;
-      } catch (error) {
-        if (isError(error, 'RuntimeClosed')) throw error;
-        await pause(lookAgainMs); // it has been reported, and is staged still
-      }
-    }
-  }
-
-  private staged<T>(work: () => Promise<T>): Promise<T> {
-    const staged = this.changing.then(work);
-    this.changing = staged.catch(() => {});
-    return staged;
   }
 
   private async take(message: Message): Promise<boolean> {

@@ -23,7 +23,6 @@ import {
   laneOf,
   type Message,
   type MessageCounts,
-  type MessageFailure,
   messageIn,
 } from '../wire/message.ts';
 import { deliverWithCare } from './careful-delivery.ts';
@@ -34,14 +33,16 @@ import { Intake } from './intake.ts';
 import type { Lane } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { type LastRun, readInTheEnd } from './last-run.ts';
-import { type Holder, type Open, Relief } from './relief.ts';
+import { Parking } from './parking.ts';
+import { type Holder, type Open, Relief, type Watch } from './relief.ts';
 import { RequeuedLetters } from './requeued-letters.ts';
 import { Suspects } from './suspects.ts';
 import { Tally } from './tally.ts';
+import { TimerFeed } from './timer-feed.ts';
 import type { MessageTaker } from './turns.ts';
-import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.ts';
+import { type Answer, lasts, Unconfirmed } from './unconfirmed.ts';
 
-/** While there is no room for another dead letter, or the box cannot be read. */
+/** While the box cannot be read. */
 const lookAgainMs = 1_000;
 
 export class Deliveries implements MessageTaker {
@@ -50,7 +51,6 @@ export class Deliveries implements MessageTaker {
   private box: LetterBox | undefined;
   private care: Care = carefree;
   private readonly tally: Tally;
-  private readonly settings: MessageSettings;
   private parts: DeliveryParts;
   private readonly stop = new AbortController();
   private readonly lanes: Lanes;
@@ -59,7 +59,11 @@ export class Deliveries implements MessageTaker {
   private readonly intake: Intake;
   private readonly relief: Relief;
   private readonly requeued: RequeuedLetters;
+  private readonly parking: Parking;
   private hasEnded = false;
+  private readonly recovery = Promise.withResolvers<KeptLetters['resolved']>();
+  /** Resolves once the box has been read: to what is not to be delivered from the log. */
+  readonly recovered: Promise<KeptLetters['resolved']> = this.recovery.promise;
   private readonly unconfirmed: Unconfirmed<Open>;
   private readonly hasStopped = (): boolean => this.stop.signal.aborted || this.sender.closed !== undefined;
 
@@ -73,7 +77,6 @@ export class Deliveries implements MessageTaker {
     this.sender = sender;
     this.control = control;
     this.tally = new Tally(events);
-    this.settings = settings;
     this.holds = new Holds(control);
     this.held = held;
     this.lanes = new Lanes(this.holds, this.held);
@@ -85,6 +88,7 @@ export class Deliveries implements MessageTaker {
       deliver: (...which) => this.deliver(...which),
       confirmed: (answer) => this.confirmed(answer),
     });
+    this.parking = new Parking(sender, settings, this.tally, this.stop.signal);
     this.parts = {
       sender,
       settings,
@@ -121,6 +125,7 @@ export class Deliveries implements MessageTaker {
     this.holds.begin();
     for (const key of box.requested()) this.requeue(key); // also those that came while shards started
     this.publishKept();
+    this.recovery.resolve(kept.resolved);
   }
 
   /**
@@ -140,6 +145,23 @@ export class Deliveries implements MessageTaker {
         this.holds.release(hold);
       }),
     );
+  }
+
+  /** What turns read of timers is held in the log as messages are. */
+  timerFeed(): TimerFeed {
+    return new TimerFeed(this.holds);
+  }
+
+  /** There is room for a further message in memory. */
+  get hasRoom(): boolean {
+    return this.box !== undefined && this.held.hasRoom;
+  }
+
+  /** A timer is due: its message is delivered. The box lets go of it as of one that waits there. Where one lane has one at a time. */
+  due(message: Message, watch: Watch): void {
+    this.tally.began(1);
+    const isDone = !this.sender.progress.isStoreElsewhere && this.parts.carriedOut.has(message.id);
+    this.start(this.lanes.take(message, true, isDone, watch));
   }
 
   add(frame: FrameReader, position: number): void {
@@ -171,10 +193,6 @@ export class Deliveries implements MessageTaker {
     unawaited(this.run(lane, this.box));
   }
 
-  private async pause(ms: number): Promise<void> {
-    await pauseUnless(this.stop.signal, ms);
-  }
-
   /** Until the lane has nothing to do: it says so in the turn in which it has looked. */
   private async run(lane: Lane, box: LetterBox): Promise<void> {
     try {
@@ -184,7 +202,7 @@ export class Deliveries implements MessageTaker {
           if (work === undefined || !(await work)) return;
         } catch {
           // The box could not be read, or the runtime stops: everything stays as it is there and in the log.
-          await this.pause(lookAgainMs);
+          await pauseUnless(this.stop.signal, lookAgainMs);
         }
       }
     } finally {
@@ -206,8 +224,13 @@ export class Deliveries implements MessageTaker {
 
   private async first(lane: Lane, box: LetterBox, open: Open): Promise<boolean> {
     const { message } = open;
+    if (open.watch?.isOver() && !open.isVoid) {
+      lane.leave(open);
+      this.finish(open);
+      return true;
+    }
     if (this.unconfirmed.isFull) {
-      await this.pause(lookAgainMs);
+      await pauseUnless(this.stop.signal, lookAgainMs);
       return true;
     }
     const isBehind = box.count(lane.key) > 0 && (await lane.isBehind(box, open, this.parts.carriedOut));
@@ -218,13 +241,13 @@ export class Deliveries implements MessageTaker {
     };
     const end = isBehind
       ? undefined
-      : (lane.failed ?? (await this.deliver(lane, message, this.stop.signal, onOutcome)));
+      : (lane.failed ?? (await this.deliver(lane, message, this.stop.signal, onOutcome, open.watch)));
     if (end?.kind === 'stopped') return false;
     if (end?.kind === 'held') return true; // others have come before it
     if (end === undefined || end.kind === 'failed') {
       open.isEnding = false;
       if (!isBehind && !lane.mayPark(end)) return true;
-      if (!(await this.park(box, open, end))) return true;
+      if (!(await this.parking.park(box, open, end))) return true;
       this.settle(open);
     } else {
       open.isEnding = true;
@@ -235,40 +258,19 @@ export class Deliveries implements MessageTaker {
     return true;
   }
 
-  /** False if it is not among the dead letters: there is no room, or what it was to wait behind has gone. */
-  private async park(box: LetterBox, open: Open, failure: MessageFailure | undefined): Promise<boolean> {
-    const { message } = open;
-    if (box.total >= this.settings.deadLetterLimit) {
-      this.tally.heldUp(message, failure?.error);
-      await this.pause(lookAgainMs);
-      return false;
-    }
-    // The box outlives a power loss; so must what it is about.
-    await this.sender.reached('synced', message.position);
-    open.isEnding = true;
-    if (!(await box.park(message, failure, false, open.isKept))) {
-      open.isEnding = false;
-      return false;
-    }
-    this.tally.parked(message, failure);
-    return true;
-  }
-
   private deliver(
     lane: Lane,
     message: Message,
     stopped: AbortSignal,
     onOutcome: (position: number) => void,
+    watch?: Watch,
   ): Promise<DeliveryEnd> {
-    return deliverWithCare(this.care, message, this.parts, stopped, onOutcome, () => !lane.isHeld);
+    const mayBegin = (): boolean => !lane.isHeld && watch?.isOver() !== true;
+    return deliverWithCare(this.care, message, this.parts, stopped, onOutcome, mayBegin);
   }
 
-  /** Whether an outcome, which is written, lasts: it is synced, and stored, where the store is elsewhere and may refuse it. */
-  private confirmed(answer: Answer | undefined): ReturnType<typeof confirmed> {
-    if (answer !== undefined && this.sender.progress.isStoreElsewhere)
-      return confirmed(() => whenStored(answer), this.hasStopped);
-    const position = this.control.position('written');
-    return confirmed(() => this.sender.reached('synced', position), this.hasStopped);
+  private confirmed(answer: Answer | undefined): ReturnType<typeof lasts> {
+    return lasts(answer, this.sender, this.control.position('written'), this.hasStopped);
   }
 
   /** It has an outcome; see `confirmed`. */
@@ -307,7 +309,7 @@ export class Deliveries implements MessageTaker {
   private finish(open: Open): void {
     if (!open.isKept) return this.settle(open);
     unawaited(
-      this.box!.release(open.message).then(() => this.settle(open)),
+      (open.watch ?? this.box!).release(open.message).then(() => this.settle(open)),
       () => {}, // the runtime is closed; the next start finds both
     );
   }
@@ -319,6 +321,7 @@ export class Deliveries implements MessageTaker {
     this.held.release(heapBytesOf(open.message));
     this.intake.look();
     this.publishKept();
+    open.watch?.ended();
   }
 
   /** All messages and outcomes up to `written` have been read. */

@@ -10,8 +10,9 @@ import { isError, Rejected, type TrunklineError } from '../base/errors.ts';
 import { pauseUnless } from '../base/on-abort.ts';
 import { fromWire } from '../base/wire-error.ts';
 import type { MessageSettings } from '../model/message-options.ts';
-import { type Level, messageKeyPrefix } from '../model/receipt.ts';
+import { type Level, messageKey } from '../model/receipt.ts';
 import type { Message, MessageFailure } from '../wire/message.ts';
+import { timerName } from '../wire/timer.ts';
 import type { NamedSender } from './named-sender.ts';
 import type { CarriedOut } from './outcomes.ts';
 import { answerOf } from './replies.ts';
@@ -112,7 +113,7 @@ async function attempts(
   const { sender, settings, suspects } = parts;
   const { retry, patienceMs } = settings;
   const input = [message.inputJson, message.metadataJson] as const;
-  const idempotencyKey = `${messageKeyPrefix}${message.id}`;
+  const idempotencyKey = messageKey(message.id, timerName(message));
   const options = { isInternal: true, ack: 'written', idempotencyKey, onOutcome } as const;
   let isHeld = false;
   const attempt = async (): Promise<Answer | undefined> => {

@@ -18,6 +18,7 @@ import { whenConfirmed } from './receipt.ts';
 import { Refs } from './refs.ts';
 import type { Refusals } from './refusals.ts';
 import type { StoreAnswers } from './store-answers.ts';
+import type { TimerFeed } from './timer-feed.ts';
 import { Turns } from './turns.ts';
 
 export interface DispatchParts {
@@ -36,6 +37,7 @@ export interface DispatchParts {
 export class Dispatch {
   readonly dispatcher: CommandDispatcher;
   readonly deliveries: Deliveries;
+  readonly timers: TimerFeed;
   readonly refs: Refs;
   readonly taps: CommandTaps = new CommandTaps();
   private readonly turns: Turns;
@@ -43,6 +45,7 @@ export class Dispatch {
   constructor({ aggregates, control, bus, answers, options, entityEvents, messages, report }: DispatchParts) {
     this.dispatcher = new CommandDispatcher(aggregates, control, options, answers, this.taps);
     this.deliveries = new Deliveries(this.dispatcher, control, messages.settings, messages.events);
+    this.timers = this.deliveries.timerFeed();
     this.refs = new Refs(aggregates, this.dispatcher);
     const { inFlight, progress, refusals } = this.dispatcher;
     const { taps } = this;
@@ -55,6 +58,7 @@ export class Dispatch {
       entityEvents,
       sender: this.dispatcher,
       deliveries: this.deliveries,
+      timers: this.timers,
     };
     this.turns = new Turns(parts, control, bus, report);
   }

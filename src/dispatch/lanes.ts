@@ -6,7 +6,7 @@ import type { Holds } from './holds.ts';
 import { Lane } from './lane.ts';
 import type { LastRun } from './last-run.ts';
 import { Later } from './later.ts';
-import type { Holder, Open } from './relief.ts';
+import type { Holder, Open, Watch } from './relief.ts';
 
 const refillMost = 64;
 
@@ -44,19 +44,20 @@ export class Lanes {
 
   /**
    * `isKept`: it waits in the box; else the log has it. `isDone`: it has an outcome that no store can refuse, and waits for
-   * nothing.
+   * nothing. `watch`: who has given it, and gives no other of its lane before it has ended.
    */
-  take(message: Message, isKept: boolean, isDone: boolean): Lane {
+  take(message: Message, isKept: boolean, isDone: boolean, watch?: Watch): Lane {
     const lane = this.get(laneOf(message));
-    if (isDone || !lane.isFull(this.held.isNarrow)) return lane.line(this.open(message, isKept));
+    if (watch !== undefined || isDone || !lane.isFull(this.held.isNarrow))
+      return lane.line(this.open(message, isKept, watch));
     lane.later ??= new Later(this.holds, this.held);
     lane.later.push(message.position, isKept, this.outcomeOf(message));
     return lane;
   }
 
   /** The log keeps the outcome also when the message leaves it for the box. */
-  private open(message: Message, isKept: boolean): Open {
-    const open: Open = { message, hold: undefined, outcome: undefined, isKept, isEnding: false, isVoid: false };
+  private open(message: Message, isKept: boolean, watch?: Watch): Open {
+    const open: Open = { message, hold: undefined, outcome: undefined, isKept, isEnding: false, isVoid: false, watch };
     if (!isKept) open.hold = this.holds.add(message.position, open);
     const outcome = this.outcomeOf(message);
     if (outcome !== undefined) open.outcome = this.holds.add(outcome);

@@ -9,7 +9,7 @@ import { yieldToLoop } from '../base/clock.ts';
 import { pauseUnless } from '../base/on-abort.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
-import { isMessageKey, messageKeyPrefix, outcomeOrFault } from '../model/receipt.ts';
+import { isMessageKey, messageInKey, outcomeOrFault } from '../model/receipt.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { type CarriedOut, Outcomes } from './outcomes.ts';
 
@@ -35,7 +35,7 @@ export async function readLastRun(log: LogSource, from: number, to: number): Pro
     eachFrame(log, next, Math.min(to, next + positionsAtOnce - 1), (frame, position) => {
       if (frame.kind === FrameKind.message) messages++;
       else if (frame.kind === FrameKind.receipt && isMessageKey(frame.name)) {
-        const id = frame.name.slice(messageKeyPrefix.length);
+        const { id } = messageInKey(frame.name);
         const { expiresAt, error } = outcomeOrFault(frame.dataJson);
         if (expiresAt === 0) carriedOut.delete(id);
         else carriedOut.set(id, position, error !== undefined);

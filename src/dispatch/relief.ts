@@ -24,6 +24,18 @@ export interface Open {
   isEnding: boolean;
   /** It was carried out, and the store has refused that. */
   isVoid: boolean;
+  /** Who has given it, and may take it back; undefined: the log. */
+  readonly watch: Watch | undefined;
+}
+
+/** Who watches over a message. */
+export interface Watch {
+  /** It is not wanted any more: asked before each attempt. */
+  isOver(): boolean;
+  /** It has an outcome: where it was kept it is no more, durably. */
+  release(message: Message): Promise<void>;
+  /** It has ended: so, or as a dead letter. */
+  ended(): void;
 }
 
 /** Messages that are not in memory; the hold is at the first one that is not in the box. */

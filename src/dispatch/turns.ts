@@ -25,6 +25,7 @@ import type { Pending } from './pending.ts';
 import type { Refusals } from './refusals.ts';
 import { answer, type ReplyContext } from './replies.ts';
 import type { ShardChannel } from './shard-channel.ts';
+import type { TimerFeed } from './timer-feed.ts';
 
 /** Takes the messages between aggregates that turns read; see `deliveries.ts`. */
 export interface MessageTaker {
@@ -42,6 +43,7 @@ export interface TurnsParts extends ReplyContext {
   readonly inFlight: InFlight;
   readonly refusals: Refusals;
   readonly deliveries: MessageTaker;
+  readonly timers: Pick<TimerFeed, 'add'>;
   readonly taps: CommandTaps;
   /** How the events of entities are read: one may come in an older version. */
   readonly entityEvents: Evolution;
@@ -212,6 +214,8 @@ export class Turns {
       else if (this.bus.wants(type, frame.name)) this.heard.push(decodeEvent(frame, position, type));
     } else if (frame.kind === FrameKind.message) {
       this.parts.deliveries.add(frame, position);
+    } else if (frame.kind === FrameKind.timer) {
+      this.parts.timers.add(frame, position);
     }
   }
 

@@ -6,6 +6,7 @@
 import { pause } from '../base/clock.ts';
 import { isError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
+import type { Level } from '../model/receipt.ts';
 import type { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 
 export type Answer = CommandReceipt | RepeatedReceipt;
@@ -66,7 +67,21 @@ export class Unconfirmed<Of> {
   }
 }
 
-export const whenStored = (answer: Answer): Promise<void> => answer.whenAt('stored', undefined, 'own');
+const whenStored = (answer: Answer): Promise<void> => answer.whenAt('stored', undefined, 'own');
+
+/** Whether an outcome, which is written, lasts: it is synced, and stored, where the store is elsewhere and may refuse it. */
+export function lasts(
+  answer: Answer | undefined,
+  sender: {
+    readonly progress: { readonly isStoreElsewhere: boolean };
+    reached(level: Level, position: number): Promise<void>;
+  },
+  written: number,
+  hasStopped: () => boolean,
+): ReturnType<typeof confirmed> {
+  if (answer !== undefined && sender.progress.isStoreElsewhere) return confirmed(() => whenStored(answer), hasStopped);
+  return confirmed(() => sender.reached('synced', written), hasStopped);
+}
 
 /** What comes of an outcome, once it is known; asked again after whatever else goes wrong, until `hasStopped`. */
 export async function confirmed(

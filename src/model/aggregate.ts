@@ -59,6 +59,27 @@ export interface CommandContext<State, E extends Events> {
   ask<A extends AnyAggregate>(aggregate: A, id: string, options?: AskOptions): Asker<A>;
   /** Send another aggregate a command after this one is `written`; delivered at least once, executed once. */
   send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A>;
+  /**
+   * Send this aggregate a command of its own, to be executed so many milliseconds from now: `auction.after(200).close()`. As durable
+   * as what the command raises, executed once, never early. With the `name` of one that is pending it replaces that.
+   * @throws InvalidOptions
+   */
+  after(delayMs: number, options?: TimerOptions): TimerSender;
+  /** The same for a date; one that has passed is due at once. @throws InvalidOptions */
+  at(date: Date, options?: TimerOptions): TimerSender;
+  /** What waits under this name is not executed any more; it is no error if nothing does. @throws InvalidOptions */
+  cancel(name: string): void;
+}
+
+/** How a timer is set. */
+export interface TimerOptions {
+  /** One timer of this name waits for each aggregate: the one that was set last. 1 to 100 bytes of UTF-8; default: none. */
+  name?: string | undefined;
+}
+
+/** The aggregate's own commands, to be executed later. Their types are not known within their own definition. */
+export interface TimerSender {
+  readonly [command: string]: (...input: any[]) => void;
 }
 
 /** Names that a ref needs for itself, or that JavaScript looks for on any object. */

@@ -78,7 +78,16 @@ export function outcomeOrFault(json: string): Pick<Outcome, 'expiresAt' | 'error
   }
 }
 
-/** Idempotency keys of commands that one aggregate sends another begin with this; the message's id follows. */
+/** Idempotency keys of messages begin with this; the message's id follows, and behind U+0001 the name of a timer, if it is one's. */
 export const messageKeyPrefix = 'sent\u0001';
+const idLength = 36;
 
 export const isMessageKey = (key: string): boolean => key.startsWith(messageKeyPrefix);
+
+export const messageKey = (id: string, timer: string | undefined): string =>
+  timer === undefined ? `${messageKeyPrefix}${id}` : `${messageKeyPrefix}${id}\u0001${timer}`;
+
+export function messageInKey(key: string): { id: string; timer: string | undefined } {
+  const rest = isMessageKey(key) ? key.slice(messageKeyPrefix.length) : '';
+  return { id: rest.slice(0, idLength), timer: rest.slice(idLength + 1) || undefined };
+}

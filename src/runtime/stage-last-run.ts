@@ -10,6 +10,8 @@ import type { ShardsStage } from './stage-shards.ts';
 
 export interface LastRunStage {
   readonly lastRun: LastRun;
+  /** Timers need no more of what the last run has left in the log. */
+  releaseLastRun(): void;
   readonly letters: {
     /** undefined: they cannot be read. */
     readonly kept: KeptLetters | undefined;
@@ -18,8 +20,10 @@ export interface LastRunStage {
   };
 }
 
-export async function readLeftOver(made: Given & LogStage & ReadersStage & HandlersStage): Promise<LastRunStage> {
-  const { options, control, log, logReader, handlers } = made;
+export async function readLeftOver(
+  made: Given & HostStage & LogStage & ReadersStage & HandlersStage,
+): Promise<LastRunStage> {
+  const { options, control, dispatch, log, logReader, handlers } = made;
   const { logger } = options;
   const { lastEnd, lastPosition } = log.recovery;
   const firstOpen = Math.max(log.recoveredFloor, control.position('settledBefore') + 1);
@@ -40,7 +44,7 @@ export async function readLeftOver(made: Given & LogStage & ReadersStage & Handl
       logger.error({ err: error }, 'what was in hand at the end of the last run cannot be read');
     });
   }
-  return { lastRun, letters: { kept, load } };
+  return { lastRun, releaseLastRun: dispatch.timers.hold(lastRun.from), letters: { kept, load } };
 }
 
 /** Deliver what is left over, and what comes now. */

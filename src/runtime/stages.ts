@@ -20,6 +20,7 @@ import { type OutboxStage, startOutbox } from './stage-outbox.ts';
 import { openReaders, type ReadersStage } from './stage-readers.ts';
 import { openRehearsals, type RehearsalsStage } from './stage-rehearsals.ts';
 import { type ShardsStage, startShards } from './stage-shards.ts';
+import { startTimers, type TimersStage } from './stage-timers.ts';
 
 /** The parts of a running runtime. */
 export type Stages = Given &
@@ -33,6 +34,7 @@ export type Stages = Given &
   LastRunStage &
   ShardsStage &
   RehearsalsStage &
+  TimersStage &
   OutboxStage;
 
 /** Exported for tests, which let each stage fail. */
@@ -48,6 +50,7 @@ export const stages: StageList<Given, Stages> = StageList.of<Given>()
   .next('shards', startShards)
   .next('rehearsals', openRehearsals)
   .next('messages', recoverMessages)
+  .next('timers', startTimers)
   .next('the outbox', startOutbox);
 
 /**

@@ -40,7 +40,8 @@ export class ActorCache {
     for (let seen = 0; actor !== undefined && seen < most; seen++) {
       if (this.count <= this.limit && now - actor.usedAt < this.idleMs) return;
       const next: Actor | undefined = actor.newer;
-      if (actor.mailbox === undefined && actor.lastPublished <= storedBytes) this.remove(actor);
+      if (actor.mailbox === undefined && actor.lastPublished <= storedBytes && actor.timers?.mayGo() !== false)
+        this.remove(actor);
       else this.requeue(actor); // it cannot leave yet, and must not stand before those who can
       actor = next;
     }

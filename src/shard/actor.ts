@@ -4,6 +4,7 @@ import { TrunklineError } from '../base/errors.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { namesOf } from '../model/aggregate-names.ts';
 import type { Reducer } from './evolve.ts';
+import type { LatestTimers } from './latest-timers.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** An aggregate type as a shard runs it. */
@@ -47,8 +48,16 @@ export class Actor {
   settledPosition = -1;
   /** Its version when it was loaded from elsewhere. */
   loadedVersion = 0;
+  /** undefined: its commands have said nothing of timers since it was loaded. */
+  timers: LatestTimers | undefined;
   older: Actor | undefined;
   newer: Actor | undefined;
+
+  /** A command of it has said which timers wait by now; see `LatestTimers`. */
+  noteTimers(said: ReadonlyMap<string, string>, published: number, begin: () => LatestTimers): void {
+    this.timers ??= begin();
+    this.timers.note(said, published);
+  }
 
   constructor(type: ActorType, id: string, state: unknown, version: number, snapshotVersion: number) {
     this.type = type;

@@ -75,7 +75,7 @@ export class AsynchronousCommands {
 
   /** The caller has given up. */
   cancel(slot: number): void {
-    this.bySlot.get(slot)?.cancel(new TrunklineError('Aborted', { executed: 'unknown' }));
+    this.bySlot.get(slot)?.giveUp(new TrunklineError('Aborted', { executed: 'unknown' }));
   }
 
   /** Those in progress learn it, and publish nothing more. */
@@ -83,7 +83,7 @@ export class AsynchronousCommands {
     this.isAbandoned = true;
     for (const execution of this.bySlot.values()) {
       execution.end();
-      execution.cancel(new TrunklineError('RuntimeClosed', { state: 'closing' }));
+      execution.giveUp(new TrunklineError('RuntimeClosed', { state: 'closing' }));
     }
     this.bySlot.clear();
   }

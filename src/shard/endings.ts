@@ -8,6 +8,7 @@ import { checkedJson } from '../base/json.ts';
 import { toWire, wireError } from '../base/wire-error.ts';
 import type { Outcome } from '../model/receipt.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
+import type { RingConsumer } from '../shared/ring/consumer.ts';
 import type { RingProducer } from '../shared/ring/producer.ts';
 import { GroupFlag } from '../shared/ring/ring.ts';
 import { errorJson, toJson } from '../wire/payload.ts';
@@ -15,6 +16,7 @@ import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
 import type { ShardData } from './contract.ts';
 import type { Execution } from './execution.ts';
+import { LatestTimers } from './latest-timers.ts';
 import type { Loader } from './loader.ts';
 import { hasExpired, keepOutcome, keyReused } from './outcome.ts';
 import { OutcomeCache } from './outcome-cache.ts';
@@ -25,6 +27,7 @@ import { tellable } from './tellable.ts';
 /** What of a shard the end of a command concerns. */
 export interface EndingParts {
   readonly outgoing: Outgoing;
+  readonly commands: RingConsumer;
   readonly control: ControlBlock;
   readonly outcomeCache: OutcomeCache;
   readonly loader: Loader;
@@ -34,15 +37,20 @@ export interface EndingParts {
 export class Endings {
   private readonly ring: RingProducer;
   private readonly outgoing: Outgoing;
+  private readonly latestTimers: () => LatestTimers;
   private readonly control: ControlBlock;
   private readonly outcomeCache: OutcomeCache;
   private readonly loader: Loader;
   private readonly snapshots: Snapshots;
   private readonly idempotencyTtlMs: number;
 
-  constructor({ idempotencyTtlMs }: ShardData, { outgoing, control, outcomeCache, loader, snapshots }: EndingParts) {
+  constructor(
+    { idempotencyTtlMs }: ShardData,
+    { outgoing, commands, control, outcomeCache, loader, snapshots }: EndingParts,
+  ) {
     this.ring = outgoing.ring;
     this.outgoing = outgoing;
+    this.latestTimers = () => new LatestTimers(outgoing.ring, commands);
     this.control = control;
     this.outcomeCache = outcomeCache;
     this.loader = loader;
@@ -68,6 +76,7 @@ export class Endings {
       return;
     }
     this.published(actor, command, outcome);
+    if (execution.timers !== undefined) actor.noteTimers(execution.timers, this.ring.published, this.latestTimers);
   }
 
   /** With an error: what the command has raised is undone. */

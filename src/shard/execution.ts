@@ -1,11 +1,21 @@
 // One run of one command on one actor: what the user's function gets as its first argument. Raises are applied at once
 // and undone as a whole if the command does not succeed.
 
-import { checkDeadline, checkId, nameOfDefinition } from '../base/checks.ts';
+import { checkDate, checkDeadline, checkId, invalid, nameFault, nameOfDefinition } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { NAME_BYTES_LIMIT } from '../base/name-limits.ts';
 import { isThenable } from '../base/thenable.ts';
-import type { AnyAggregate, Asker, AskOptions, CommandContext, Sender, ShardContext } from '../model/aggregate.ts';
+import type {
+  AnyAggregate,
+  Asker,
+  AskOptions,
+  CommandContext,
+  Sender,
+  ShardContext,
+  TimerOptions,
+  TimerSender,
+} from '../model/aggregate.ts';
 import { storedTypeOf } from '../model/aggregate-names.ts';
 import { validate } from '../model/validate.ts';
 import type { Group } from '../shared/ring/group.ts';
@@ -14,6 +24,7 @@ import { idToText, writeNewId } from '../wire/ids.ts';
 import { type Address, nameWithSenders, sendersIn } from '../wire/message.ts';
 import { metadataIn } from '../wire/metadata.ts';
 import { argumentsJson, plainToJson, toPlain } from '../wire/payload.ts';
+import { TimerFrame, timerFrameName } from '../wire/timer.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
 import { AppliedEvent, insideReducer, reduce } from './evolve.ts';
@@ -38,6 +49,9 @@ export interface Question {
 }
 
 const askFields = fieldsOf<AskOptions>({ deadlineMs: true });
+const timerFields = fieldsOf<TimerOptions>({ name: 'text' });
+/** The last date there is. */
+const dateMostMs = 8.64e15;
 
 export class Execution implements CommandContext<any, any> {
   readonly actor: Actor;
@@ -45,7 +59,10 @@ export class Execution implements CommandContext<any, any> {
   /** Where frames go: the ring itself, or a private stage once the command has turned out to be asynchronous. */
   private group: Group;
   events = 0;
+  /** Frames that the host's turn must see: messages, and timers. */
   messages = 0;
+  /** Which timer waits under each name that this command has set or cancelled, by id; '': none. */
+  timers: Map<string, string> | undefined;
   private readonly surroundings: ExecutionEnvironment;
   private readonly priorState: unknown;
   private readonly priorVersion: number;
@@ -166,6 +183,51 @@ export class Execution implements CommandContext<any, any> {
     }) as Sender<A>;
   }
 
+  after(delayMs: number, options?: TimerOptions): TimerSender {
+    if (!(typeof delayMs === 'number' && delayMs >= 0 && delayMs <= dateMostMs))
+      invalid('delayMs', delayMs, `must be milliseconds, from 0 to ${dateMostMs}`);
+    return this.timer(Math.min(Math.ceil(this.surroundings.dateMs() + delayMs), dateMostMs), options);
+  }
+
+  at(date: Date, options?: TimerOptions): TimerSender {
+    checkDate('at', date);
+    return this.timer(date.getTime(), options);
+  }
+
+  private timer(dueMs: number, options: TimerOptions = {}): TimerSender {
+    checkFields('timer', options, timerFields);
+    const { name = '' } = options;
+    if (options.name !== undefined) checkTimerName(name);
+    return commandMethods(this.actor.type.definition, (command, input) => {
+      this.checkOpen('timer');
+      const data = argumentsJson(input);
+      const id = this.timerFrame(TimerFrame.set, timerFrameName(command, name), dueMs, this.sendMetadata(), data);
+      if (name !== '') this.noteTimer(name, id());
+    }) as TimerSender;
+  }
+
+  cancel(name: string): void {
+    checkTimerName(name);
+    this.checkOpen('timer');
+    this.timerFrame(TimerFrame.cancel, timerFrameName('', name), this.surroundings.dateMs(), '', '');
+    this.noteTimer(name, '');
+  }
+
+  /** Returns what tells its id. */
+  private timerFrame(change: number, name: string, dueMs: number, metadata: string, data: string): () => string {
+    const { type, id } = this.actor;
+    const offset = this.group.frame(FrameKind.timer, 0, dueMs, change, type.name, id, name, metadata, data);
+    const { frames } = this.group;
+    writeNewId(frames.bytes, offset + 16, this.surroundings.dateMs());
+    this.messages++;
+    return () => idToText(frames.bytes, offset + 16);
+  }
+
+  private noteTimer(name: string, id: string): void {
+    this.timers ??= new Map();
+    this.timers.set(name, id);
+  }
+
   private get address(): Address {
     return { aggregateType: this.actor.type.name, aggregateId: this.actor.id };
   }
@@ -180,7 +242,7 @@ export class Execution implements CommandContext<any, any> {
   }
 
   /** The caller has given up. */
-  cancel(error: TrunklineError): void {
+  giveUp(error: TrunklineError): void {
     this.command.cancelled = true;
     this.abort?.abort(error);
   }
@@ -197,6 +259,7 @@ export class Execution implements CommandContext<any, any> {
     this.actor.version = this.priorVersion;
     this.events = 0;
     this.messages = 0;
+    this.timers = undefined;
   }
 
   /** Whom a question or a message is for; refused here and now if it could never arrive. */
@@ -205,13 +268,18 @@ export class Execution implements CommandContext<any, any> {
     return this.surroundings.definition(nameOfDefinition(aggregate));
   }
 
-  private checkOpen(called: 'raise' | 'send' | 'ask'): void {
+  private checkOpen(called: 'raise' | 'send' | 'ask' | 'timer'): void {
     if (!this.ended && !insideReducer()) return;
     const { type, id } = this.actor;
     const aggregateType = type.definition.name;
     if (this.ended) throw new TrunklineError('CommandEnded', { aggregateType, id });
     throw new TrunklineError('InsideReducer', { aggregateType, id, called });
   }
+}
+
+function checkTimerName(name: string): void {
+  const fault = nameFault(name, NAME_BYTES_LIMIT);
+  if (fault !== undefined) invalid('name', name, fault);
 }
 
 /**

@@ -49,6 +49,6 @@ export class Room {
   /** A read may have brought an actor for which there is no room: it leaves again, unless something keeps it. */
   letGo(actor: Actor, storedBytes: number): void {
     if (this.actorCache.count <= this.most || actor.mailbox !== undefined) return;
-    if (actor.lastPublished <= storedBytes) this.actorCache.remove(actor);
+    if (actor.lastPublished <= storedBytes && actor.timers?.mayGo() !== false) this.actorCache.remove(actor);
   }
 }

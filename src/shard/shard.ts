@@ -87,8 +87,8 @@ export class Shard {
     this.gate = new LogGate(this.control, (command) => this.hasRoom(command));
     this.horizon = new StoredHorizon(this.ring, this.control);
     const snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
-    const { outgoing, control, outcomeCache } = this;
-    this.endings = new Endings(data, { outgoing, control, outcomeCache, loader, snapshots });
+    const { outgoing, control, outcomeCache, commands } = this;
+    this.endings = new Endings(data, { outgoing, commands, control, outcomeCache, loader, snapshots });
     this.running = new AsynchronousCommands(this.ring, this.endings, data.groupLimit, {
       ended: (actor) => this.settled(actor),
       unexpected: ({ actor, command }, error) => this.contain(actor.type, command, error),
@@ -279,6 +279,7 @@ export class Shard {
     }
     if (command.key !== '' && this.endings.repeat(actor, command)) return;
     const execution = new Execution(actor, command, this.ring, this.surroundings);
+    if (actor.timers?.isLatest(command.key) === false) return this.endings.succeed(execution, undefined);
     let result: unknown;
     let isAsynchronous: boolean;
     try {

@@ -24,7 +24,7 @@ export const FrameKind = {
   message: 3,
   /** state at `version`: name = the reducer's fingerprint, data = state */
   snapshot: 4,
-  /** reserved: a durable timer */
+  /** a timer is set, or cancelled: see timer.ts */
   timer: 5,
   /** how far something outside has come into the log: name = whose place, data = the place; in the group it is true for */
   place: 6,

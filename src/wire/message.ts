@@ -76,7 +76,7 @@ export function messageIn(frame: FrameReader, position: number): Message | undef
 }
 
 /** What the keys of a lane's letters begin with. */
-export function laneOf({ sender, aggregateType, aggregateId }: Message): string {
+export function laneOf({ sender, aggregateType, aggregateId }: Pick<Message, 'sender' | keyof Address>): string {
   const { aggregateType: type = '', aggregateId: id = '' } = sender ?? {};
   return `${type}\0${id}\0${aggregateType}\0${aggregateId}\0`;
 }

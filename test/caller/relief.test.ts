@@ -27,7 +27,7 @@ test('a message is released once it is durable in the box; one that ends before 
   const opens = [1, 2, 3].map((position) => {
     const open: Open = {
       ...{ message: message(position), hold: undefined, outcome: undefined },
-      ...{ isKept: false, isEnding: false, isVoid: false },
+      ...{ isKept: false, isEnding: false, isVoid: false, watch: undefined },
     };
     open.hold = holds.add(position, open);
     return open;

@@ -62,6 +62,7 @@ class Scene {
       refusals,
       answers,
       deliveries,
+      timers: { add() {} },
       taps,
       entityEvents: Evolution.none,
       sender: this.dispatcher,

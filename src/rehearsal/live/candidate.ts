@@ -120,7 +120,7 @@ async function settled(made: unknown, execution: Execution): Promise<unknown> {
   let late: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_, reject) => {
     const giveUp = guarded(() => {
-      execution.cancel(new TrunklineError('DeadlineExceeded', { deadlineMs: commandMs, executed: 'no' }));
+      execution.giveUp(new TrunklineError('DeadlineExceeded', { deadlineMs: commandMs, executed: 'no' }));
       reject(new NotSettled(`it has not settled within ${commandMs} ms`));
     });
     late = setTimeout(giveUp, commandMs);
