@@ -112,6 +112,6 @@ function versionOf({ schemaVersion, payload }: DescribedVersion, lowest: number)
 function exampleOf(payload: PayloadSchema): CatalogueVersion['example'] {
   if (!('schema' in payload)) return undefined;
   const given = own(payload.schema, 'examples');
-  const [value] = Array.isArray(given) && given.length > 0 ? given : samplesOf(payload.schema);
+  const [value] = Array.isArray(given) && given.length > 0 ? given : samplesOf(payload.schema, 1);
   return value === undefined ? undefined : { value };
 }

@@ -38,10 +38,16 @@ const matchedLengthMost = 20;
 const stepsMost = 3000;
 const itemsMost = 4;
 
-export function samplesOf(schema: Node): unknown[] {
+/** `most`: the first so many of them. */
+export function samplesOf(schema: Node, most: number = samplesMost): unknown[] {
   const document = new SchemaDocument(schema);
   const found = new Samples(document).of([schema], 0, samplesMost * 4);
-  return found.filter((value) => isValid(value, schema, document) === true).slice(0, samplesMost);
+  const samples: unknown[] = [];
+  for (const value of found) {
+    if (samples.length === most) break;
+    if (isValid(value, schema, document) === true) samples.push(value);
+  }
+  return samples;
 }
 
 class Samples {

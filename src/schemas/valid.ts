@@ -17,6 +17,7 @@ import { demandsOn, kindOf, listOf, namedKinds, namedValues, patternOf } from '.
 import { isOfFormat } from './formats.ts';
 
 type Verdict = boolean | undefined;
+type Within = (one: Node, part?: unknown) => Verdict;
 
 /** Keywords that are looked at below, or that say nothing of values. Beside annotations, any other one makes a yes impossible. */
 const knownKeywords: ReadonlySet<string> = new Set([
@@ -46,37 +47,56 @@ export function isValid(value: unknown, node: Node, document: SchemaDocument): V
   const judge = (part: unknown, one: Node, depth: number): Verdict => {
     if (typeof one === 'boolean') return one;
     if (depth > depthMost || ++steps > stepsMost) return undefined;
-    const within = (inner: Node, deeper: unknown = part): Verdict => judge(deeper, inner, depth + 1);
+    const within: Within = (inner, deeper = part) => judge(deeper, inner, depth + 1);
     const ref = own(one, '$ref');
     const byRef = ref === undefined ? true : referred(document.target(ref), within);
     if (ref !== undefined && document.isOld) return byRef;
-    const isKnown =
-      Object.keys(one).every((keyword) => knownKeywords.has(keyword) || isAnnotation(keyword)) || undefined;
-    return all([byRef, isKnown, simple(part, one), combined(one, within), ...parts(part, one, within)]);
+    return all(verdicts(byRef, part, one, within));
   };
   return judge(value, node, 0);
+}
+
+/** One by one, the cheapest first: where one says no, the others are not looked at. */
+function* verdicts(byRef: Verdict, part: unknown, one: Fields, within: Within): Generator<Verdict> {
+  yield byRef;
+  yield simple(part, one);
+  yield* parts(part, one, within);
+  yield Object.keys(one).every((keyword) => knownKeywords.has(keyword) || isAnnotation(keyword)) || undefined;
+  yield* combined(one, within);
 }
 
 const referred = (target: Node | undefined, within: (one: Node) => Verdict): Verdict =>
   target === undefined ? undefined : within(target);
 
-function combined(node: Fields, within: (one: Node) => Verdict): Verdict {
-  const verdicts: Verdict[] = [all(nodesIn(node, 'allOf').map((one) => within(one)))];
-  if (own(node, 'anyOf') !== undefined) {
-    const found = nodesIn(node, 'anyOf').map((one) => within(one));
-    verdicts.push(found.includes(true) || (found.includes(undefined) ? undefined : false));
-  }
-  if (own(node, 'oneOf') !== undefined) {
-    const found = nodesIn(node, 'oneOf').map((one) => within(one));
-    const sure = found.filter((one) => one === true).length;
-    verdicts.push(sure > 1 ? false : found.includes(undefined) ? undefined : sure === 1);
-  }
+function* combined(node: Fields, within: (one: Node) => Verdict): Generator<Verdict> {
+  for (const one of nodesIn(node, 'allOf')) yield within(one);
+  if (own(node, 'anyOf') !== undefined) yield anyOf(nodesIn(node, 'anyOf'), within);
+  if (own(node, 'oneOf') !== undefined) yield oneOf(nodesIn(node, 'oneOf'), within);
   const not = nodeIn(node, 'not');
   if (not !== undefined) {
     const refused = within(not);
-    verdicts.push(refused === undefined ? undefined : !refused);
+    yield refused === undefined ? undefined : !refused;
   }
-  return all(verdicts);
+}
+
+function anyOf(nodes: readonly Node[], within: (one: Node) => Verdict): Verdict {
+  let found: Verdict = false;
+  for (const one of nodes) {
+    const verdict = within(one);
+    if (verdict === true) return true;
+    if (verdict === undefined) found = undefined;
+  }
+  return found;
+}
+
+function oneOf(nodes: readonly Node[], within: (one: Node) => Verdict): Verdict {
+  let [count, isSure] = [0, true];
+  for (const one of nodes) {
+    const verdict = within(one);
+    if (verdict === true && ++count > 1) return false;
+    if (verdict === undefined) isSure = false;
+  }
+  return isSure ? count === 1 : undefined;
 }
 
 /** What needs no other schema. */
@@ -129,7 +149,7 @@ const isUnique = (list: readonly unknown[], node: Fields): boolean =>
   own(node, 'uniqueItems') !== true ||
   list.every((one, i) => !list.slice(0, i).some((before) => isDeepStrictEqual(before, one)));
 
-function* parts(value: unknown, node: Fields, within: (one: Node, part: unknown) => Verdict): Generator<Verdict> {
+function* parts(value: unknown, node: Fields, within: Within): Generator<Verdict> {
   if (Array.isArray(value)) {
     const { prefix, rest } = listOf(node);
     for (const [i, item] of value.entries())
