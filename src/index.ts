@@ -55,6 +55,8 @@ export {
   type ShardContext,
   type SnapshotPolicy,
   type StateOf,
+  type TimerOptions,
+  type TimerSender,
 } from './model/aggregate.ts';
 export type { SkippedEvent } from './model/definition-checks.ts';
 export { defineEntityEvents, type EntityEvents } from './model/entity-events.ts';
@@ -132,6 +134,7 @@ export type {
 } from './subscriptions/handlers.ts';
 export type { RangeOptions, WaitOptions } from './subscriptions/reading-options.ts';
 export type { ReplayOptions, ReplayProgress } from './subscriptions/replay.ts';
+export type { PendingTimer, PendingTimers, TimerQuery } from './timers/pending-timers.ts';
 export type { Carriable, CarriableFields, Carried, DeepReadonly, ReadState } from './wire/carried.ts';
 export { newId } from './wire/ids.ts';
 export type { Address } from './wire/message.ts';

@@ -81,7 +81,7 @@ export class MessageBox implements LetterBox {
     this.handlerState = handlerState;
     this.hasTables = hasTables;
     this.changes = new SerialChanges(handlerState);
-    this.timers = new TimerTables(handlerState, hasTables, this.changes);
+    this.timers = new TimerTables(handlerState, hasTables, this.changes, (message) => this.givenUp(message));
   }
 
   count(lane: string): number {
@@ -223,7 +223,7 @@ export class MessageBox implements LetterBox {
       const discarded: Message[] = [];
       for (const message of messages) {
         if (!(await this.take(message))) continue;
-        this.handlerState.stage(discardedTable, message.id, { position: message.position });
+        this.givenUp(message);
         discarded.push(message);
       }
       const ids = new Set(discarded.map(({ id }) => id));
@@ -233,6 +233,10 @@ export class MessageBox implements LetterBox {
       }
       return discarded;
     });
+  }
+
+  private givenUp({ id, position }: Message): void {
+    this.handlerState.stage(discardedTable, id, { position });
   }
 
   private async take(message: Message): Promise<boolean> {

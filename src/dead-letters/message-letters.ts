@@ -9,6 +9,7 @@ import type { AnyAggregate } from '../model/aggregate.ts';
 import { Evolution } from '../model/evolution.ts';
 import { type Address, laneOf } from '../wire/message.ts';
 import { metadataIn } from '../wire/metadata.ts';
+import { isTimer } from '../wire/timer.ts';
 import type { LetterError } from './letters.ts';
 import type { MessageBox, MessageRecord } from './message-box.ts';
 
@@ -34,7 +35,7 @@ export interface MessageLetter {
   readonly id: string;
   /** `failed`: its attempts are used up. `behind`: an earlier message of its sender to its target has failed. */
   readonly reason: 'failed' | 'behind';
-  /** undefined: an older release has sent it. */
+  /** undefined: it is a timer's, or an older release has sent it. */
   readonly sender: Address | undefined;
   readonly target: Address;
   readonly command: string;
@@ -213,7 +214,7 @@ const asLetter = (
 ): MessageLetter => ({
   id: message.id,
   reason,
-  sender: message.sender && nameOf(message.sender),
+  sender: message.sender && !isTimer(message) ? nameOf(message.sender) : undefined,
   target: nameOf(message),
   command: message.command,
   input: message.inputJson === '' ? [] : checkedJson(message.inputJson, list, 'the input of a message'),

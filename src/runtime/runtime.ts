@@ -30,6 +30,7 @@ import type { LiveRehearsalOptions } from '../rehearsal/live/contract.ts';
 import type { RunningRehearsal } from '../rehearsal/live/rehearsals.ts';
 import { callerOf, isInsideShard, noteViolation } from '../shard/shard-guard.ts';
 import type { EventQuery, StateAt } from '../store/store.ts';
+import type { PendingTimers } from '../timers/pending-timers.ts';
 import type { ReadState } from '../wire/carried.ts';
 import { mintId } from '../wire/ids.ts';
 import { deepFreeze } from '../wire/payload.ts';
@@ -86,6 +87,8 @@ export class Runtime implements AsyncDisposable {
   readonly projections: Projections;
   /** What happens once for a key, and the tables that effects have written. */
   readonly effects: EffectTables;
+  /** Durable timers that are not due yet. */
+  readonly timers: PendingTimers;
   /** A durable handler: every event that it wants, at least once. Short for {@link Subscriptions.subscribe}. */
   readonly subscribe: Subscriptions['subscribe'];
   /** Subscribe an instance of a class. Short for {@link Subscriptions.register}. */
@@ -109,18 +112,16 @@ export class Runtime implements AsyncDisposable {
     this.recovery = stages.log.recovery;
     this.store = stages.store;
     this.publisher = stages.publisher;
-    const subscriptions = new Subscriptions(stages.handlers);
-    const projections = new Projections(stages.handlers);
-    const effects = new EffectTables(stages.handlers);
-    this.subscriptions = subscriptions;
-    this.projections = projections;
-    this.effects = effects;
-    this.subscribe = (options: any) => subscriptions.subscribe(options);
-    this.register = (handler, options) => subscriptions.register(handler, options);
-    this.replay = (options: any) => subscriptions.replay(options);
-    this.project = (definition: any) => projections.project<any>(definition);
-    this.once = (effectKey, effect) => effects.once(effectKey, effect);
-    this.effect = (table, key) => effects.get(table, key);
+    this.timers = stages.timers;
+    this.subscriptions = new Subscriptions(stages.handlers);
+    this.projections = new Projections(stages.handlers);
+    this.effects = new EffectTables(stages.handlers);
+    this.subscribe = (options: any) => this.subscriptions.subscribe(options);
+    this.register = (handler, options) => this.subscriptions.register(handler, options);
+    this.replay = (options: any) => this.subscriptions.replay(options);
+    this.project = (definition: any) => this.projections.project<any>(definition);
+    this.once = (effectKey, effect) => this.effects.once(effectKey, effect);
+    this.effect = (table, key) => this.effects.get(table, key);
   }
 
   /** What handlers could not handle. */

@@ -1,5 +1,6 @@
 // Durable timers: those that the last run has left, and those that commands set now.
 import { unawaited } from '../base/guarded.ts';
+import { PendingTimers } from '../timers/pending-timers.ts';
 import { recoverTimers } from '../timers/recovery.ts';
 import { Timers } from '../timers/timers.ts';
 import type { Given } from './given.ts';
@@ -8,7 +9,7 @@ import type { HostStage } from './stage-host.ts';
 import type { LastRunStage } from './stage-last-run.ts';
 
 export interface TimersStage {
-  readonly timers: Timers;
+  readonly timers: PendingTimers;
 }
 
 export function startTimers(made: Given & HostStage & HandlersStage & LastRunStage): TimersStage {
@@ -27,5 +28,5 @@ export function startTimers(made: Given & HostStage & HandlersStage & LastRunSta
       .then(releaseLastRun),
     (error) => options.logger.error({ err: error }, 'timers of the last run cannot be read: none is due in this run'),
   );
-  return { timers };
+  return { timers: new PendingTimers(timers, made.evolution) };
 }

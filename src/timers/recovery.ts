@@ -27,7 +27,11 @@ export async function recoverTimers(
         if (change !== undefined) changes.push(change);
       });
       for (const change of changes) {
-        if (change.timer !== undefined && resolved.has(change.timer.message.id)) change.release();
+        const { timer } = change;
+        if (timer !== undefined && resolved.has(timer.message.id)) change.release();
+        // It ends now, whatever its date: it may have been moved, or the clock set back.
+        else if (timer !== undefined && carriedOut.has(timer.message.id))
+          await take({ ...change, timer: { ...timer, dueMs: 0 } });
         else await take(change);
       }
       await yieldToLoop();

@@ -30,9 +30,19 @@ export class TimerTables {
   private readonly tables: StateTables;
   private readonly hasTables: () => boolean;
   private readonly changes: SerialChanges;
+  private readonly giveUp: (message: Message) => void;
 
-  /** `hasTables`: whether anything has been kept yet; they are not opened to find nothing. */
-  constructor(tables: StateTables, hasTables: () => boolean, changes: SerialChanges) {
+  /**
+   * `hasTables`: whether anything has been kept yet; they are not opened to find nothing. `giveUp` stages that a message is not to be
+   * delivered from the log.
+   */
+  constructor(
+    tables: StateTables,
+    hasTables: () => boolean,
+    changes: SerialChanges,
+    giveUp: (message: Message) => void,
+  ) {
+    this.giveUp = giveUp;
     this.tables = tables;
     this.hasTables = hasTables;
     this.changes = changes;
@@ -48,8 +58,7 @@ export class TimerTables {
     const before = await this.at(key);
     if (before !== undefined && before.message.position > timer.message.position) return;
     if (before !== undefined) this.tables.stage(dueTable, dueKey(before), undefined);
-    this.tables.stage(timerTable, key, timer);
-    this.tables.stage(dueTable, dueKey(timer), { key, id: timer.message.id });
+    this.stage(key, timer);
   }
 
   /** Within `change`: the timer of that key, if it was set no later than at that position. */
@@ -62,6 +71,23 @@ export class TimerTables {
   async of(message: Message): Promise<Timer | undefined> {
     const timer = await this.at(laneOf(message));
     return timer?.message.id === message.id ? timer : undefined;
+  }
+
+  /** A user's change, durably; false: it is no more. `to` undefined: it is given up, also where the log has it. @throws RuntimeClosed */
+  exchange(timer: Timer, to: Timer | undefined): Promise<boolean> {
+    return this.changes.durablyInTheEnd(async () => {
+      const before = await this.of(timer.message);
+      if (before === undefined) return false;
+      this.unstage(before);
+      if (to === undefined) this.giveUp(before.message);
+      else this.stage(laneOf(to.message), to);
+      return true;
+    });
+  }
+
+  private stage(key: string, timer: Timer): void {
+    this.tables.stage(timerTable, key, timer);
+    this.tables.stage(dueTable, dueKey(timer), { key, id: timer.message.id });
   }
 
   /** It leaves with what else is staged in this turn. */

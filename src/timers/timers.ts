@@ -11,6 +11,7 @@ import { pauseUnless } from '../base/on-abort.ts';
 import type { Watch } from '../dispatch/relief.ts';
 import type { HeldChange, TimerFeed } from '../dispatch/timer-feed.ts';
 import { laneOf, type Message } from '../wire/message.ts';
+import type { Timer } from '../wire/timer.ts';
 import { DueHeap } from './due-heap.ts';
 import { Keeping } from './keeping.ts';
 import { type Pending, pendingOf } from './pending.ts';
@@ -83,6 +84,35 @@ export class Timers {
       const pending = this.current.get(key) ?? pendingOf(key, timer, true, false);
       if (pending.timer.message.id === timer.message.id && !this.delivered.has(key)) this.deliver(pending);
     }
+  }
+
+  /** Those that wait, in the order of their dates, as the tables have them once they have all. @throws RuntimeClosed */
+  async *all(): AsyncGenerator<Timer> {
+    await this.keeping.settled();
+    yield* this.tables.all();
+  }
+
+  /**
+   * A user's change of one that the tables have: due at another date, or (`dueMs` undefined) never. False, and nothing is changed: it
+   * is being executed, or waits no longer.
+   */
+  async change(timer: Timer, dueMs: number | undefined): Promise<boolean> {
+    const { message } = timer;
+    const key = laneOf(message);
+    const pending = this.current.get(key);
+    if (this.delivered.get(key)?.timer.message.id === message.id) return false;
+    if (pending !== undefined && pending.timer.message.id !== message.id) return false;
+    // From this turn on it is not due; until the tables say so durably, a start finds it as it was.
+    if (pending !== undefined) this.end(pending);
+    const moved = dueMs === undefined ? undefined : { message, dueMs };
+    const isChanged = await this.tables.exchange(timer, moved);
+    if (isChanged && moved !== undefined && !this.current.has(key)) {
+      const next = pendingOf(key, moved, true, false);
+      this.current.set(key, next);
+      this.enter(next);
+      this.kept(next);
+    }
+    return isChanged;
   }
 
   close(): void {

@@ -56,6 +56,11 @@ const doors: Record<string, Record<string, Door | typeof none>> = {
     project: (r, bad) => r.projections.project({ name: 'n', init: handle, apply: handle, ...bad }),
     named: none,
   },
+  PendingTimers: {
+    list: (r, bad) => r.timers.list(bad),
+    cancel: (r, bad) => r.timers.cancel(bad),
+    move: (r, bad) => r.timers.move(bad, new Date()),
+  },
   EffectTables: { once: none, get: none, range: (r, bad) => r.effects.range('table', bad) },
   Bus: {
     on: (r, bad) => r.bus.on(Counter, 'Added', handle, bad),

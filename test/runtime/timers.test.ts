@@ -110,3 +110,41 @@ test('one whose command fails is tried again; then it is a dead letter, which ca
     (count) => count === 0,
   );
 });
+
+test('those that wait are listed by date, taken back and moved; also over a restart', async () => {
+  const dataDir = scratchFolder();
+  let runtime = await start({ dataDir });
+  const alarm = runtime.ref(Alarm, 'a');
+  const farMs = 3_600_000;
+  const before = Date.now();
+  await Promise.all(
+    ['x', 'y', 'z', 'w'].map((name, i) => alarm.with({ metadata: { i } }).setNamed(name, farMs * (i + 1), name)),
+  );
+  await runtime.ref(Alarm, 'b').set({ unnamed: farMs });
+  const all = await runtime.timers.list();
+  expect(all.map(({ aggregateId, name }) => [aggregateId, name])).toEqual([
+    ['a', 'x'],
+    ['b', undefined],
+    ['a', 'y'],
+    ['a', 'z'],
+    ['a', 'w'],
+  ]);
+  expect(all[0]).toMatchObject({ aggregateType: 'alarm', command: 'ring', input: ['x'], metadata: { i: 0 } });
+  expect(all[0]!.due.getTime() - before).toBeGreaterThanOrEqual(farMs);
+  const names = (timers: readonly { name: string | undefined }[]): unknown[] => timers.map(({ name }) => name);
+  expect(names(await runtime.timers.list({ aggregate: Alarm, aggregateId: 'a', limit: 2 }))).toEqual(['x', 'y']);
+  expect(names(await runtime.timers.cancel({ name: 'x' }))).toEqual(['x']);
+  expect(await runtime.timers.cancel({ name: 'x' })).toEqual([]);
+  expect(names(await runtime.timers.move({ name: 'y' }, new Date()))).toEqual(['y']);
+  await runtime.timers.move({ name: 'z' }, new Date(before + 10 * farMs));
+  expect(await whenRung(runtime, 1)).toEqual(['y']);
+  await errorOf(runtime.timers.cancel({}));
+  await runtime.close();
+  runtime = await start({ dataDir });
+  const left = await runtime.timers.list({ aggregateId: 'a' });
+  expect(names(left)).toEqual(['w', 'z']);
+  expect(left[1]!.due.getTime()).toBe(before + 10 * farMs);
+  await runtime.ref(Alarm, 'a').stop('z');
+  expect(names(await runtime.timers.list({ aggregateId: 'a' }))).toEqual(['w']);
+  expect(await rung(runtime)).toEqual(['y']);
+});
