@@ -26,6 +26,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/model/aggregate.ts spec.events[type]': 'type is one of its own keys',
   'src/rehearsal/run.ts this.counts[field]': 'field is one of its own keys',
   'src/rehearsal/payload-for-two.ts copy[key]': 'behind Object.hasOwn',
+  'src/rehearsal/compare/plainly-same.ts (object)[name]': 'behind Object.hasOwn',
   'src/model/definition-checks.ts commands[command]': 'command is one of its own keys',
   'src/base/errors.ts messages[code]': 'a code of the closed list',
   'src/wire/metadata.ts plain[key]': 'key is one of its own keys',

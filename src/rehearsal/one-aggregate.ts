@@ -1,7 +1,7 @@
 // One aggregate's history under both releases: whether they agree on it, and if not, since when.
 
 import { isError } from '../base/errors.ts';
-import type { FrameArchive } from '../store/store.ts';
+import type { FrameArchive, FramePage } from '../store/store.ts';
 import { FrameReader } from '../wire/frame.ts';
 import type { Pair } from './compare/pairs.ts';
 import type { Coverage } from './compare/paths.ts';
@@ -132,11 +132,14 @@ export class ComparedAggregate {
     if (folds.hasFailed) return 'done';
     let version = 0;
     for (;;) {
-      const page = await archive.framesFrom(pair.name, id, version + 1).catch((error: unknown) => {
-        if (isError(error, 'EventUnreadable')) return undefined;
+      let page: FramePage;
+      try {
+        const asked = archive.framesFrom(pair.name, id, version + 1);
+        page = asked instanceof Promise ? await asked : asked; // no turn for what is at hand
+      } catch (error) {
+        if (isError(error, 'EventUnreadable')) return 'incomplete';
         throw error;
-      });
-      if (page === undefined) return 'incomplete';
+      }
       const frame = new FrameReader(page.frames);
       for (let i = 0, next = 0; i < page.count; i++) {
         frame.at(next);

@@ -194,7 +194,7 @@ export interface FramePage {
 /** A store whose aggregates can be folded one by one, whatever definitions say. */
 export interface FrameArchive extends Pick<EventArchive, 'head' | 'heads'> {
   /** An aggregate's events from this version on; none: it has no more. @throws EventUnreadable */
-  framesFrom(type: string, id: string, version: number): Promise<FramePage>;
+  framesFrom(type: string, id: string, version: number): FramePage | Promise<FramePage>;
 }
 
 /** A connection of the user's own, with a transaction of the user's own open on it: a client of `pg`, or one like it. */

@@ -9,6 +9,7 @@ import { inspect, types } from 'node:util';
 import { own } from '../../base/own.ts';
 import { tame } from '../../base/tame.ts';
 import { type Coverage, type Place, pathOf } from './paths.ts';
+import { arePlainlySame } from './plainly-same.ts';
 
 /** A place where two states differ. */
 export interface StateChange {
@@ -44,6 +45,7 @@ interface PlacedTask extends Task {
 /** Pairs that are compared already, by what is ignored within them. */
 type Seen = Map<Coverage, Map<object, Set<object>>>;
 
+const noDifference: StateDiff = { changes: [], count: 0, ignored: 0 };
 const missing = Symbol('missing');
 const textLimit = 200;
 /** One toJSON() within the other's result. Each may make what is new, without end; what is nested deeper counts as different. */
@@ -51,6 +53,7 @@ const callsMost = 1_000;
 
 /** `most`: changes that are kept as text. */
 export function diffOf(old: unknown, now: unknown, ignored: Coverage, most: number): StateDiff {
+  if (arePlainlySame(old, now)) return noDifference;
   const changes: StateChange[] = [];
   const seen: Seen = new Map();
   const tasks: PlacedTask[] = [{ old, now, place: undefined, coverage: ignored, calls: 0 }];

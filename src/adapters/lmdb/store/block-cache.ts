@@ -1,6 +1,8 @@
 // Blocks as they were unpacked last, for a reader that takes many aggregates one after the other: those that were busy at the same
 // time share blocks. A block never changes, so a copy stays true. Not for shards: an actor's load seldom meets the blocks of the last.
 
+import { BlockView } from './block.ts';
+
 /** Two halves: where the newer one is full, the older one is forgotten as a whole and filled again. */
 export class BlockCache {
   private newer: Half;
@@ -11,7 +13,8 @@ export class BlockCache {
     this.older = new Half(bytes >>> 1);
   }
 
-  get(key: number): Buffer | undefined {
+  /** Until the next {@link put}. */
+  get(key: number): BlockView | undefined {
     return this.newer.blocks.get(key) ?? this.older.blocks.get(key);
   }
 
@@ -26,7 +29,8 @@ export class BlockCache {
 }
 
 class Half {
-  readonly blocks: Map<number, Buffer> = new Map();
+  /** Ready to be read: a block is looked at once for each event that a reader finds alone in it. */
+  readonly blocks: Map<number, BlockView> = new Map();
   private readonly bytes: Buffer;
   private end = 0;
 
@@ -41,7 +45,9 @@ class Half {
   put(key: number, block: Buffer): void {
     const copy = this.bytes.subarray(this.end, this.end + block.length);
     block.copy(copy);
-    this.blocks.set(key, copy);
+    const view = new BlockView();
+    view.over(key, copy);
+    this.blocks.set(key, view);
     this.end += block.length;
   }
 

@@ -2,7 +2,7 @@
 // its aggregate, so that a load walks back from the head, and an append touches nothing but the end of the table.
 import { crc32 } from 'node:zlib';
 import { type Bytes, toBytes } from '../../../base/bytes.ts';
-import { alignUp } from '../../../wire/frame.ts';
+import { alignUp, FrameReader } from '../../../wire/frame.ts';
 import { BLOCK_BYTES, BLOCK_ENTRY_BYTES, BLOCK_HEADER_BYTES } from './layout.ts';
 
 /** Builds one block after the other; hands each to `put` when it is full or closed. Owned by the writer. */
@@ -69,9 +69,11 @@ export class BlockBuilder {
   }
 }
 
+const noBytes = toBytes(Buffer.alloc(0));
+
 /** Reads one block in place. Valid as long as the bytes are. */
 export class Block {
-  bytes: Bytes = toBytes(Buffer.alloc(0));
+  bytes: Bytes = noBytes;
   key = 0;
   count = 0;
   private table = 0;
@@ -108,5 +110,18 @@ export class Block {
 
   previousBlockAt(index: number): number {
     return this.bytes.readDoubleLE(this.table + index * BLOCK_ENTRY_BYTES + 8);
+  }
+}
+
+/** A block, and what reads the frames in it. */
+export class BlockView {
+  readonly block: Block = new Block();
+  readonly frame: FrameReader = new FrameReader(noBytes);
+
+  /** False: it cannot be the one with this key. */
+  over(key: number, bytes: Buffer): boolean {
+    if (!this.block.over(key, bytes)) return false;
+    this.frame.over(bytes);
+    return true;
   }
 }

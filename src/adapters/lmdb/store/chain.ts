@@ -1,6 +1,6 @@
 // One aggregate's events, found by walking back from its head, block by block, and returned in version order in one buffer.
-import { alignUp, FrameReader } from '../../../wire/frame.ts';
-import { Block } from './block.ts';
+import { alignUp } from '../../../wire/frame.ts';
+import { BlockView } from './block.ts';
 import type { BlockCache } from './block-cache.ts';
 import { damaged, type Environment } from './environment.ts';
 import type { HeadRecord } from './heads.ts';
@@ -11,8 +11,11 @@ export class ChainReader {
   private readonly environment: Environment;
   private readonly cache: BlockCache | undefined;
   private readonly keys = new KeyWriter();
-  private readonly block = new Block();
-  private readonly frame = new FrameReader(Buffer.alloc(0));
+  /** Of what no cache keeps. */
+  private readonly uncached = new BlockView();
+  /** The block that is looked at, and its key; 0: none, since what was looked at last time may be overwritten. */
+  private view: BlockView = this.uncached;
+  private key = 0;
   private buffer: Buffer = Buffer.allocUnsafeSlow(1 << 14);
   private start = 0;
   /** How many events were read. */
@@ -35,17 +38,17 @@ export class ChainReader {
    * is filled with theirs, newest first.
    */
   read(head: HeadRecord, after: number, upTo: number, positions?: number[]): void {
-    const { block, frame } = this;
     this.start = this.buffer.length;
     this.count = 0;
     let { block: key, index } = head;
-    block.key = 0; // what it looked at last time may be overwritten
+    this.key = 0;
     this.base = Math.min(after, head.version);
     for (let { version } = head; version > after; version--) {
-      if (block.key !== key && !this.look(key)) {
+      if (this.key !== key && !this.look(key)) {
         this.base = version;
         return;
       }
+      const { block, frame } = this.view;
       if (index >= block.count) throw this.broken(head, version);
       frame.at(block.frameAt(index));
       if (frame.version !== version) throw this.broken(head, version);
@@ -60,12 +63,12 @@ export class ChainReader {
 
   /** Where the events with versions above `after` lie, oldest first. */
   places(head: HeadRecord, after: number): { key: number; index: number; position: number }[] {
-    const { block } = this;
     const places: { key: number; index: number; position: number }[] = [];
     let { block: key, index } = head;
-    block.key = 0;
+    this.key = 0;
     for (let { version } = head; version > after; version--) {
-      if (block.key !== key && !this.look(key)) return places.reverse();
+      if (this.key !== key && !this.look(key)) return places.reverse();
+      const { block } = this.view;
       if (index >= block.count) throw this.broken(head, version);
       places.push({ key, index, position: block.positionAt(index) });
       key = block.previousBlockAt(index);
@@ -76,16 +79,18 @@ export class ChainReader {
 
   /** False where a local cache has let go of the block. */
   private look(key: number): boolean {
-    const { environment, block, cache } = this;
+    const { environment, cache, uncached } = this;
+    this.key = key;
     const known = cache?.get(key);
-    if (known !== undefined && block.over(key, known)) {
-      this.frame.over(known);
+    if (known !== undefined) {
+      this.view = known;
       return true;
     }
     const bytes = environment.blocks.getBinaryFast(this.keys.block(key));
     if (bytes === undefined && environment.identity?.holds === 'memory') return false;
-    if (bytes === undefined || !block.over(key, bytes)) throw damaged(environment.folder, `block ${key} is not there`);
-    this.frame.over(bytes);
+    if (bytes === undefined || !uncached.over(key, bytes))
+      throw damaged(environment.folder, `block ${key} is not there`);
+    this.view = uncached;
     cache?.put(key, bytes);
     return true;
   }

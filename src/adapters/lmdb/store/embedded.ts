@@ -90,8 +90,8 @@ export class EmbeddedStore implements LocalArchive {
     return eventsOfType(this, type, query, eventsPerPage);
   }
 
-  /** All of them at once, as a load takes them. */
-  async framesFrom(type: string, id: string, version: number): Promise<FramePage> {
+  /** All of them at once, as a load takes them; no promise, which would cost each small aggregate some turns. */
+  framesFrom(type: string, id: string, version: number): FramePage {
     return this.reader.fresh(() => {
       const head = this.reader.record(type, id);
       if (head === undefined) return nothing;
