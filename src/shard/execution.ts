@@ -35,8 +35,8 @@ export interface ExecutionEnvironment {
   readonly context: ShardContext;
   /** The date that events and messages bear: milliseconds since 1970. */
   readonly dateMs: () => number;
-  /** The aggregate type of that name, or `UnknownAggregateType`. */
-  definition(name: string): AnyAggregate;
+  /** The aggregate type of that name, or `UnknownAggregateType`. `named`: what the command has named it by. */
+  definition(name: string, named: AnyAggregate): AnyAggregate;
   /** Put a question to another aggregate, its arguments as JSON; resolves to its value. */
   ask(aggregate: AnyAggregate, id: string, command: string, data: string, question: Question): Promise<unknown>;
 }
@@ -265,7 +265,7 @@ export class Execution implements CommandContext<any, any> {
   /** Whom a question or a message is for; refused here and now if it could never arrive. */
   private target(aggregate: AnyAggregate, id: string): AnyAggregate {
     checkId('aggregate id', id);
-    return this.surroundings.definition(nameOfDefinition(aggregate));
+    return this.surroundings.definition(nameOfDefinition(aggregate), aggregate);
   }
 
   private checkOpen(called: 'raise' | 'send' | 'ask' | 'timer'): void {

@@ -14,7 +14,7 @@ import type { AnyAggregate, ArgumentsOf, EventOf, ShardContext, StateOf } from '
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
 import { Actor } from '../shard/actor.ts';
 import { actorTypeOf } from '../shard/actor-type.ts';
-import { anyCommand } from '../shard/any-command.ts';
+import { anyCommandOf } from '../shard/any-command.ts';
 import type { Command } from '../shard/command.ts';
 import { evolveFrame } from '../shard/evolve.ts';
 import { commandMethods, Execution, type ExecutionEnvironment } from '../shard/execution.ts';
@@ -254,8 +254,8 @@ function surroundings(aggregate: AnyAggregate, options: GivenOptions): Execution
   return {
     context: options.context ?? {},
     dateMs: () => Date.now(), // as the test has it: it may have faked the date
-    definition: (name) =>
-      name === aggregate.name ? aggregate : ({ name, commands: anyCommand } as unknown as AnyAggregate),
+    definition: (name, named) =>
+      name === aggregate.name ? aggregate : ({ name, commands: anyCommandOf(named) } as unknown as AnyAggregate),
     ask: async (target, id, command, data) => {
       if (!options.answer)
         fail(`the command asks ${target.name}/${id} to ${command}; give an answer: given(…, …, { answer })`);

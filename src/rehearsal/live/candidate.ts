@@ -13,7 +13,7 @@ import type { AnyAggregate } from '../../model/aggregate.ts';
 import { namesOf, storedTypeOf } from '../../model/aggregate-names.ts';
 import { Evolution } from '../../model/evolution.ts';
 import { Actor, type ActorType } from '../../shard/actor.ts';
-import { anyCommand } from '../../shard/any-command.ts';
+import { anyCommandOf } from '../../shard/any-command.ts';
 import type { Command } from '../../shard/command.ts';
 import { answerShape } from '../../shard/contract.ts';
 import { Execution, type ExecutionEnvironment } from '../../shard/execution.ts';
@@ -98,20 +98,20 @@ export class Candidate {
     return {
       context: this.context,
       dateMs: () => occurredAt,
-      definition: (name) => this.definitionOf(name),
+      definition: (name, named) => this.definitionOf(name, named),
       ask: async (target, id, command, data) => questions.answer(storedTypeOf(target), id, command, data),
     };
   }
 
   /** Of a type that is not rehearsed only the name is known: whatever is sent to it is compared. */
-  private definitionOf(name: string): AnyAggregate {
+  private definitionOf(name: string, named: AnyAggregate): AnyAggregate {
     const known = this.definitions.find((one) => namesOf(one).includes(name));
     if (known !== undefined) return known;
     const storedType = this.others.find(({ names }) => names.includes(name))?.storedType ?? name;
     return {
       name,
       renamedFrom: storedType === name ? [] : [storedType],
-      commands: anyCommand,
+      commands: anyCommandOf(named),
     } as unknown as AnyAggregate;
   }
 }
