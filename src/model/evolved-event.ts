@@ -147,3 +147,14 @@ export function wantedParts(event: StoredEvent, names: WantedNames | undefined):
   if (names === undefined || (parts.length === 1 && names.has(parts[0]!))) return parts;
   return parts.filter((part) => names.has(part));
 }
+
+/** Whether any of them is. One whose parts cannot be made counts: the reader that takes it gets the error. */
+export function isWanted(event: StoredEvent, names: WantedNames | undefined): boolean {
+  if (names === undefined) return true;
+  if (!isSplit(event)) return names.has(event);
+  try {
+    return partsOf(event).some((part) => names.has(part));
+  } catch {
+    return true;
+  }
+}

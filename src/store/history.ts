@@ -14,7 +14,7 @@ import { PagedIterator } from '../base/paged-iterator.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
 import { Evolution, type WantedNames } from '../model/evolution.ts';
-import { isSplit, today, wantedParts } from '../model/evolved-event.ts';
+import { isSplit, isWanted, today, wantedParts } from '../model/evolved-event.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { EventFilter, type Wanted } from './filter.ts';
@@ -80,7 +80,7 @@ export class History {
     const filter = filterOf(asStoredQuery(query, names, this.evolution));
     const pages = (signal: AbortSignal | undefined): AsyncGenerator<StoredEvent[]> =>
       this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
-    return splits ? (signal) => this.inParts(pages(signal), names) : pages;
+    return (signal) => (splits ? this.inParts(pages(signal), names) : this.whole(pages(signal), names));
   }
 
   /**
@@ -95,13 +95,21 @@ export class History {
     return { page: (from, to, limit) => this.page(scan, filter, from, to, limit) };
   }
 
-  /** Of a page with an event whose parts cannot be made, those before it come first. */
+  /** Those that are wanted, by what they are today: one is found by any name, and by those of other aggregates, too. */
+  private async *whole(
+    pages: AsyncGenerator<StoredEvent[]>,
+    names: WantedNames | undefined,
+  ): AsyncGenerator<StoredEvent[]> {
+    for await (const page of pages) yield page.filter((event) => isWanted(event, names));
+  }
+
+  /** The same, by parts. Of a page with an event whose parts cannot be made, those before it come first. */
   private async *inParts(
     pages: AsyncGenerator<StoredEvent[]>,
     names: WantedNames | undefined,
   ): AsyncGenerator<StoredEvent[]> {
     for await (const page of pages) {
-      if (!page.some(isSplit)) {
+      if (names === undefined && !page.some(isSplit)) {
         yield page;
         continue;
       }

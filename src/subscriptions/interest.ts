@@ -1,7 +1,7 @@
 // Which events a handler wants: by their types and aggregates, and by a function of the user's. Owned by the host thread.
 import type { StoredEvent } from '../model/event.ts';
 import type { WantedNames } from '../model/evolution.ts';
-import { isSplit, partsOf } from '../model/evolved-event.ts';
+import { isSplit, isWanted, partsOf } from '../model/evolved-event.ts';
 
 interface Interest {
   /** By name; undefined: all. */
@@ -11,9 +11,7 @@ interface Interest {
 }
 
 export function isAbout({ wanted, aggregates }: Interest, event: StoredEvent): boolean {
-  if (aggregates !== undefined && !aggregates.has(event.aggregateType)) return false;
-  if (wanted === undefined) return true;
-  return isSplit(event) ? anyPart(event, (part) => wanted.has(part)) : wanted.has(event);
+  return (aggregates === undefined || aggregates.has(event.aggregateType)) && isWanted(event, wanted);
 }
 
 /** One that cannot be asked is handed over: the attempt throws the same, is repeated, and ends as a dead letter that tells. */

@@ -44,6 +44,46 @@ test('a name means what it means in its own aggregate', async () => {
   expect(shown(seen)).toEqual(['a Registered']);
 });
 
+test('a name that another aggregate uses for something else finds none of its events, by no reader of the history', async () => {
+  const runtime = await startRuntime({ dataDir: await before(), aggregates: [Person, Account], shards: 1 });
+  const seen: StoredEvent[] = [];
+  const handle = (one: StoredEvent): void => void seen.push(one);
+  const everything = runtime.subscribe({ name: 'everything', handle });
+  await everything.caughtUpTo(runtime.status().written);
+  const taken = (): string[] => shown(seen.splice(0));
+  expect(taken()).toEqual(['p SignedUp', 'a Registered', 'a SignedUp', 'p AddressGiven', 'p PhoneGiven']);
+  const wanted: [types: string[], found: string[], whole?: string[]][] = [
+    [['SignedUp'], ['p SignedUp', 'a SignedUp']],
+    [['Noted'], []],
+    [['AddressGiven'], ['p AddressGiven'], ['p AddressGiven', 'p PhoneGiven']],
+  ];
+  for (const [types, found, whole = found] of wanted) {
+    for (const pageSize of [1, 1000]) {
+      expect(shown(await all(runtime.events({ types, pageSize })))).toEqual(found);
+      expect(shown(await all(runtime.store.query({ types, pageSize })))).toEqual(found);
+    }
+    await runtime.replay({ types, into: handle });
+    expect(taken()).toEqual(found);
+    await runtime.replay({ types, into: 'everything' });
+    expect(taken()).toEqual(whole);
+    expect(await runtime.replay({ types, into: handle, dryRun: true })).toMatchObject({ events: found.length });
+    const handler = runtime.subscribe({ name: `some-${types}`, events: types, handle });
+    await handler.caughtUpTo(runtime.status().written);
+    expect(taken()).toEqual(found);
+    const rows = runtime.project({
+      name: `rows-${types}`,
+      into: 'memory',
+      events: types,
+      init: () => ({ n: 0 }),
+      apply: ({ n }) => ({ n: n + 1 }),
+    });
+    await rows.caughtUpTo(runtime.status().written);
+    expect((await rows.entries()).map(({ key, row }) => `${key} ${row.n}`)).toEqual(
+      [...new Set(found.map((one) => one[0]!))].sort().map((key) => `${key} 1`),
+    );
+  }
+});
+
 test('letters are chosen by the names of their own aggregates, and by the parts that a split has', async () => {
   const runtime = await startRuntime({ dataDir: await before(), aggregates: [Person, Account], shards: 1 });
   const handler = runtime.subscribe({
