@@ -29,6 +29,8 @@ function run(words: string[]): { status: number | null; stdout: string; stderr: 
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=trunkline-source', main, ...words], {
     ...{ cwd: folder, encoding: 'utf8', timeout: 60_000 },
     ...(isRoot && { uid: nobody, gid: nobody }),
+    // Of a user's own: it may not write in the one of this run, and would strip types and compile in each process.
+    env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'compiled') },
   });
   return { status, stdout, stderr };
 }

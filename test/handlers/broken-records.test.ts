@@ -23,7 +23,7 @@ import { forget } from '../../src/runtime/forget-handler.ts';
 import { compareFilter, filterTable } from '../../src/subscriptions/widened.ts';
 import { laneOf } from '../../src/wire/message.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
+import { scratchFolder, startSmall as startRuntime } from '../runtime/scratch.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 

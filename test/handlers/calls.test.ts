@@ -11,7 +11,7 @@ import { Breaker } from '../../src/subscriptions/breaker.ts';
 import { DeliveryRunner } from '../../src/subscriptions/delivery-runner.ts';
 import { Slots } from '../../src/subscriptions/slots.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 
 const caughtUp = (runtime: Runtime, subscription: Subscription): Promise<void> =>
   subscription.caughtUpTo(runtime.status().written);

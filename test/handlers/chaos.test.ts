@@ -7,12 +7,12 @@ import { expect, test } from 'vitest';
 import { postgres } from '../../src/index.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 import { count } from './counts.ts';
 
 const service = new URL('./chaotic-service.ts', import.meta.url).pathname;
 const isLong = process.env.TRUNKLINE_LONG === '1';
-const kills = isLong ? 200 : Number(process.env.TRUNKLINE_KILLS ?? 3);
+const kills = isLong ? 200 : Number(process.env.TRUNKLINE_KILLS ?? 2);
 const events = 500 * kills;
 /** Of all that is waited for: a loaded machine needs a multiple of the usual time. */
 const boundMs = 240_000 + kills * 20_000;

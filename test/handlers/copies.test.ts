@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Counter } from '../runtime/aggregates.ts';
 import { Courier } from '../runtime/courier.ts';
-import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 
 interface Row {
   sum: number;

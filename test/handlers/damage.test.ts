@@ -17,7 +17,7 @@ import { dataFileOf, keyOf, openEnvironment } from '../../src/adapters/lmdb/hand
 import { openingIsSafe } from '../../src/adapters/lmdb/handlers/probe.ts';
 import type { Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 import { usedPagesOf } from '../store/sample.ts';
 
 const heard: number[] = [];

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { Runtime, StoredEvent } from '../../src/index.ts';
 import { runChild } from '../fault/child.ts';
 import { Courier } from '../runtime/courier.ts';
-import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 import type { DeadlyEnd, DeadlySettings } from './deadly-service.ts';
 
 const innocents = 4;

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 
 const minDelayMs = 10_000_000;
 

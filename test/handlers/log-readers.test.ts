@@ -6,7 +6,7 @@ import { keepPartitions } from '../../src/adapters/postgres/schema/months.ts';
 import { defineProjection, postgres, type Runtime } from '../../src/index.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 
 const schema = 'trunkline';
 let url: string;

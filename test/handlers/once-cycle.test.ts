@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
 import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { Inbox } from '../../src/handler-state/once.ts';
-import { errorOf, scratchFolder, startRuntime } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startRuntime } from '../runtime/scratch.ts';
 
 /** What `runtime.once` is made of, without a runtime. */
 function inbox(): Inbox {

@@ -7,7 +7,7 @@ import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
 import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
 import { defineProjection, type Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startRuntime } from '../runtime/scratch.ts';
 
 const rows = defineProjection({
   name: 'rows',

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import type { Projection, Runtime, Subscription } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 
 type Call<Of> = [name: string, call: (of: Of) => unknown];
 

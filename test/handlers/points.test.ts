@@ -7,21 +7,22 @@ import { expect, test } from 'vitest';
 import { postgres } from '../../src/index.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
+import { scratchFolder, startSmall as startRuntime } from '../runtime/scratch.ts';
 import { handlePoint } from './points.ts';
 
 const service = new URL('./points-service.ts', import.meta.url).pathname;
-/** With how often it is passed before. A first commit after a kill says what the last run had done, and no less. */
+/**
+ * With how often it is passed before. A first commit after a kill says what the last run had done, and no less; a kill that lets
+ * many events be handled stands between two that let none: an event that two processes in a row end at is not executed again.
+ */
 const points: readonly (readonly [string, number])[] = [
   ['before its effects count', 2],
   ['after its effects count', 5],
   ['after the checkpoint', 1],
   ['after its effects count', 8],
   ['before the checkpoint', 1],
-  ['after the checkpoint', 11],
   ['when it becomes a dead letter', 1],
   ['after its effects count', 17],
-  ['before the checkpoint', 20],
 ];
 
 async function killAt(point: string, times: number, [dataDir, ...database]: readonly string[]): Promise<void> {

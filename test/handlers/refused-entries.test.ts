@@ -11,7 +11,7 @@ import { postgres } from '../../src/index.ts';
 import { EARLIEST_MS } from '../../src/wire/limits.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { startRuntime, until } from '../runtime/scratch.ts';
+import { startSmall as startRuntime, until } from '../runtime/scratch.ts';
 
 let url: string;
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { postgres } from '../../src/index.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
-import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
+import { scratchFolder, startSmall as startRuntime } from '../runtime/scratch.ts';
 import { countEach, eventsRaised } from './regrouped.ts';
 
 const service = new URL('./regrouped-service.ts', import.meta.url).pathname;

@@ -7,7 +7,7 @@ import type { StateTables } from '../../src/handler-state/handler-state.ts';
 import { postgres, type Runtime } from '../../src/index.ts';
 import { migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 import { startOn, stores } from './stores.ts';
 
 const waitFor = (isSo: () => unknown): Promise<unknown> =>

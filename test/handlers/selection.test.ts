@@ -1,7 +1,7 @@
 // What selects dead letters: a condition that is misspelt, undefined or no such thing never selects everything.
 import { expect, test } from 'vitest';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, startRuntime } from '../runtime/scratch.ts';
+import { errorOf, startSmall as startRuntime } from '../runtime/scratch.ts';
 
 const selections: unknown[] = [
   undefined,

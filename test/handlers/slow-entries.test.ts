@@ -7,7 +7,7 @@ import type { Change } from '../../src/handler-state/handler-state-store.ts';
 import { postgres } from '../../src/index.ts';
 import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, startSmall as startRuntime, until } from '../runtime/scratch.ts';
 
 let url: string;
 

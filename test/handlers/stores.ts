@@ -3,7 +3,7 @@
 import { postgres, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import type { PostgresStoreOptions } from '../../src/postgres.ts';
 import { elsewhere, migratedDatabase } from '../postgres.ts';
-import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
+import { scratchFolder, startSmall as startRuntime } from '../runtime/scratch.ts';
 
 export const stores = ['embedded', 'postgres'] as const;
 export type Store = (typeof stores)[number];

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
 import type { RunningSubscription } from '../../src/subscriptions/subscription.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall, until } from '../runtime/scratch.ts';
 import { startOn, stores } from './stores.ts';
 
 const written = (runtime: Runtime): number => runtime.status().written;
@@ -121,48 +121,6 @@ describe.each(stores)('%s store', (store) => {
     expect(again).toEqual(['c2@1', 'c2@2', 'c2@3', 'c2@4']);
   }, 30_000);
 
-  test('one event of an aggregate at a time, in version order, many aggregates side by side', async () => {
-    const runtime = await startRuntime();
-    await addAll(runtime, 40, 25);
-    const { hear, wrong, heard } = sequence();
-    const running = new Set<string>();
-    const overlaps: string[] = [];
-    let most = 0;
-    const subscription = runtime.subscribe({
-      name: 'parallel',
-      concurrency: 8,
-      async handle(event) {
-        if (running.has(event.aggregateId)) overlaps.push(event.id);
-        running.add(event.aggregateId);
-        most = Math.max(most, running.size);
-        await new Promise((resolve) => setImmediate(resolve));
-        hear(event);
-        running.delete(event.aggregateId);
-      },
-    });
-    await caughtUp(runtime, subscription);
-    expect({ overlaps, wrong, most, count: heard.length }).toEqual({ overlaps: [], wrong: [], most: 8, count: 1000 });
-  });
-
-  test('reads no further than what is synced', async () => {
-    const runtime = await startRuntime({ flush: { syncIntervalMs: 60_000, syncBytes: 1 << 30 } });
-    const heard: number[] = [];
-    const subscription = runtime.subscribe({ name: 'all', from: 'now', handle: (event) => heard.push(event.position) });
-    let live = 0;
-    runtime.bus.on('*', () => live++);
-    await until(
-      () => subscription.status().state,
-      (state) => state === 'live',
-    );
-    const receipt = await runtime.ref(Counter, 'a').add(1);
-    expect(live).toBe(1);
-    expect(runtime.status().synced).toBeLessThan(receipt.position);
-    expect(heard).toEqual([]);
-    await receipt.reached('synced');
-    await subscription.caughtUpTo(receipt);
-    expect(heard).toEqual([receipt.position]);
-  });
-
   test('takes only what it wants: types, aggregates, a condition', async () => {
     const runtime = await startRuntime();
     const counter = runtime.ref(Counter, 'a');
@@ -237,34 +195,6 @@ describe.each(stores)('%s store', (store) => {
     await subscription.resume();
     await subscription.caughtUpTo(second.at(-1)!);
     expect(heard.toSorted((a, b) => a - b)).toEqual(second.map(({ position }) => position));
-  });
-
-  test('a full window holds reading back, and loses nothing', async () => {
-    const runtime = await startRuntime();
-    let release: () => void = () => {};
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const { hear, heard, wrong } = sequence();
-    const subscription = runtime.subscribe({
-      name: 'slow',
-      window: 10,
-      concurrency: 100,
-      async handle(event) {
-        await gate;
-        hear(event);
-      },
-    });
-    await addAll(runtime, 50, 4);
-    await runtime.reached('synced');
-    await until(
-      () => subscription.status().inFlight,
-      (count) => count === 10,
-    );
-    release();
-    await caughtUp(runtime, subscription);
-    expect(heard).toHaveLength(200);
-    expect(wrong).toEqual([]);
   });
 
   test('pause and resume, also over a restart', async () => {
@@ -356,6 +286,93 @@ describe.each(stores)('%s store', (store) => {
     expect(heard).toEqual([1, 2, 3, 1, 2, 3]);
   });
 
+  test('many subscriptions, each with its own place', async () => {
+    const runtime = await startRuntime();
+    const counts = Array.from({ length: 50 }, () => 0);
+    const subscriptions = counts.map((_, i) =>
+      runtime.subscribe({ name: `s${i}`, events: i % 2 ? ['Added'] : ['Labelled'], handle: () => void counts[i]!++ }),
+    );
+    await addAll(runtime, 10, 10);
+    await runtime.ref(Counter, 'c1').label('x');
+    for (const subscription of subscriptions) await caughtUp(runtime, subscription);
+    expect(counts).toEqual(counts.map((_, i) => (i % 2 ? 100 : 1)));
+  });
+});
+
+// What reads and hands over is the same code on both stores.
+describe('on either store', () => {
+  const startRuntime = startSmall;
+
+  test('one event of an aggregate at a time, in version order, many aggregates side by side', async () => {
+    const runtime = await startRuntime();
+    await addAll(runtime, 40, 25);
+    const { hear, wrong, heard } = sequence();
+    const running = new Set<string>();
+    const overlaps: string[] = [];
+    let most = 0;
+    const subscription = runtime.subscribe({
+      name: 'parallel',
+      concurrency: 8,
+      async handle(event) {
+        if (running.has(event.aggregateId)) overlaps.push(event.id);
+        running.add(event.aggregateId);
+        most = Math.max(most, running.size);
+        await new Promise((resolve) => setImmediate(resolve));
+        hear(event);
+        running.delete(event.aggregateId);
+      },
+    });
+    await caughtUp(runtime, subscription);
+    expect({ overlaps, wrong, most, count: heard.length }).toEqual({ overlaps: [], wrong: [], most: 8, count: 1000 });
+  });
+
+  test('reads no further than what is synced', async () => {
+    const runtime = await startRuntime({ flush: { syncIntervalMs: 60_000, syncBytes: 1 << 30 } });
+    const heard: number[] = [];
+    const subscription = runtime.subscribe({ name: 'all', from: 'now', handle: (event) => heard.push(event.position) });
+    let live = 0;
+    runtime.bus.on('*', () => live++);
+    await until(
+      () => subscription.status().state,
+      (state) => state === 'live',
+    );
+    const receipt = await runtime.ref(Counter, 'a').add(1);
+    expect(live).toBe(1);
+    expect(runtime.status().synced).toBeLessThan(receipt.position);
+    expect(heard).toEqual([]);
+    await receipt.reached('synced');
+    await subscription.caughtUpTo(receipt);
+    expect(heard).toEqual([receipt.position]);
+  });
+
+  test('a full window holds reading back, and loses nothing', async () => {
+    const runtime = await startRuntime();
+    let release: () => void = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const { hear, heard, wrong } = sequence();
+    const subscription = runtime.subscribe({
+      name: 'slow',
+      window: 10,
+      concurrency: 100,
+      async handle(event) {
+        await gate;
+        hear(event);
+      },
+    });
+    await addAll(runtime, 50, 4);
+    await runtime.reached('synced');
+    await until(
+      () => subscription.status().inFlight,
+      (count) => count === 10,
+    );
+    release();
+    await caughtUp(runtime, subscription);
+    expect(heard).toHaveLength(200);
+    expect(wrong).toEqual([]);
+  });
+
   test('bad options are refused at once, by name', async () => {
     const runtime = await startRuntime();
     const handle = (): void => {};
@@ -394,17 +411,5 @@ describe.each(stores)('%s store', (store) => {
     );
     expect(subscription.status().lastError).toMatch(/1000 lies beyond/);
     expect(await errorOf(subscription.caughtUpTo(1))).toMatchObject({ code: 'PositionAhead' });
-  });
-
-  test('many subscriptions, each with its own place', async () => {
-    const runtime = await startRuntime();
-    const counts = Array.from({ length: 50 }, () => 0);
-    const subscriptions = counts.map((_, i) =>
-      runtime.subscribe({ name: `s${i}`, events: i % 2 ? ['Added'] : ['Labelled'], handle: () => void counts[i]!++ }),
-    );
-    await addAll(runtime, 10, 10);
-    await runtime.ref(Counter, 'c1').label('x');
-    for (const subscription of subscriptions) await caughtUp(runtime, subscription);
-    expect(counts).toEqual(counts.map((_, i) => (i % 2 ? 100 : 1)));
   });
 });

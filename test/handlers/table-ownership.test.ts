@@ -6,7 +6,7 @@ import { openClient } from '../../src/adapters/postgres/session/server-session.t
 import { defineProjection, migrate, postgres } from '../../src/index.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, startRuntime } from '../runtime/scratch.ts';
+import { errorOf, startSmall as startRuntime } from '../runtime/scratch.ts';
 
 const named = (role: string): string => `tables_${role}_${process.pid}`;
 const [migrator, service, evil, owner, group, made, friend] = [

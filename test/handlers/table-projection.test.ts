@@ -9,7 +9,7 @@ import { defineProjection, type ProjectionDefinition, postgres, type StoredEvent
 import { administer } from '../postgres.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startEmbedded, until } from '../runtime/scratch.ts';
 import { anotherDatabase, schemaOf, startBeside } from './stores.ts';
 
 interface Totals {

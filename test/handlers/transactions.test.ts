@@ -10,7 +10,7 @@ import { administer } from '../postgres.ts';
 import { PostgresServer } from '../postgres-server.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startSmall as startEmbedded, until } from '../runtime/scratch.ts';
 import { anotherDatabase, schemaOf, startBeside } from './stores.ts';
 
 const startRuntime = startBeside;

@@ -28,6 +28,10 @@ export async function startRuntime(options: Partial<RuntimeOptions> = {}): Promi
   return runtime;
 }
 
+/** One of a single shard: a shard costs a thread, and what hears of events does not see how many have written them. */
+export const startSmall = (options: Partial<RuntimeOptions> = {}): Promise<Runtime> =>
+  startRuntime({ shards: 1, ...options });
+
 /** One runtime for the tests of a file that ask no other: each acts on aggregates of its own. Call it outside of tests. */
 export function sharedRuntime(options: Partial<RuntimeOptions> = {}): () => Promise<Runtime> {
   let folder: string | undefined;
