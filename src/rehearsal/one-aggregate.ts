@@ -124,12 +124,13 @@ export class ComparedAggregate {
     return found;
   }
 
-  /** Up to a version; `goesOn` is asked after each event. `incomplete`: an event is missing, or cannot be read. */
+  /**
+   * Up to a version; `goesOn` is asked after each event. `incomplete`: an event is missing, or cannot be read. A side that has
+   * failed is failed for all that follows, so behind it only times are read, up to an event that is within.
+   */
   private async fold(upTo: number, goesOn?: (frame: FrameReader) => boolean): Promise<FoldEnd> {
     const { archive, pair, id, folds, turns } = this;
     const { since, until } = this.span;
-    this.isWithin ||= folds.hasFailed; // without a first state no event is looked at
-    if (folds.hasFailed) return 'done';
     let version = 0;
     for (;;) {
       let page: FramePage;
@@ -148,7 +149,8 @@ export class ComparedAggregate {
         if (frame.version !== version + 1) return 'incomplete';
         version++;
         this.isWithin ||= frame.occurredAt >= since;
-        if (!folds.apply(frame, page.positions[i]!) || goesOn?.(frame) === false) return 'done';
+        if (!folds.hasFailed && folds.apply(frame, page.positions[i]!) && goesOn?.(frame) === false) return 'done';
+        if (folds.hasFailed && this.isWithin) return 'done';
         if (version % eventsMost === 0 && turns.isOver) {
           await turns.next();
           if (turns.isEnded) return 'ended';

@@ -7,7 +7,7 @@ import { createRuntime } from '../../src/index.ts';
 import { type AnyAggregate, defineAggregate } from '../../src/model/aggregate.ts';
 import { event, versions } from '../../src/model/event-spec.ts';
 import { type Rehearsal, type RehearsalOptions, rehearse } from '../../src/testing.ts';
-import { errorOf } from '../runtime/scratch.ts';
+import { errorOf, until } from '../runtime/scratch.ts';
 import { Basket, Order, type OrderState } from './orders.ts';
 import { Order as Rounded } from './orders-rounded.ts';
 
@@ -154,6 +154,22 @@ describe('a side that fails stops that aggregate alone', () => {
     expect({ different, failedAlike }).toEqual({ different: 0, failedAlike: 6 });
   });
 
+  test('both sides, by errors of two kinds: that is a difference', async () => {
+    const failing = (make: () => Error): AnyAggregate =>
+      evolving({
+        Discounted: () => {
+          throw make();
+        },
+      });
+    const [old, now] = [failing(() => new TypeError('no')), failing(() => new RangeError('no'))];
+    const found = await rehearse({ dataDir, old: [old], new: [now] });
+    expect(found).toMatchObject({ different: 6, failedAlike: 0 });
+    expect(found.differences[0]).toMatchObject({
+      oldFailure: { code: 'TypeError', message: 'no' },
+      newFailure: { code: 'RangeError', message: 'no' },
+    });
+  });
+
   test('swapped sides: it is the old one that fails', async () => {
     const { Discounted: _, ...events } = Order.events;
     const { Discounted: __, ...evolve } = Order.evolve;
@@ -202,6 +218,43 @@ describe('which aggregates', () => {
     expect(await compared(Rounded, { since: past, until: future })).toMatchObject({ aggregates: 30, different: 3 });
     expect(await compared(Rounded, { since: future })).toMatchObject({ aggregates: 0, events: 0 });
     expect(await compared(Rounded, { until: past })).toMatchObject({ aggregates: 0, events: 0 });
+  });
+
+  describe('by times between two events', () => {
+    let own: string;
+    /** Of the second event of `p`, which is the last one. */
+    let second: Date;
+    beforeAll(async () => {
+      own = join(folder, 'times');
+      await using runtime = await createRuntime({ logger: false, dataDir: own, shards: 1, aggregates: [Order] });
+      await runtime.ref(Order, 'before').discount(1);
+      const { events } = await runtime.ref(Order, 'p').discount(1);
+      await until(Date.now, (now) => now > events[0]!.occurredAt.getTime());
+      const last = await runtime.ref(Order, 'p').with({ ack: 'stored' }).note('late');
+      second = last.events[0]!.occurredAt;
+    });
+
+    test('the event at `until` is not folded, the one at `since` is within', async () => {
+      const same = { dataDir: own, old: [Order], new: [Order] };
+      expect(await rehearse({ ...same, until: second })).toMatchObject({ aggregates: 2, events: 2 });
+      expect(await rehearse({ ...same, since: second })).toMatchObject({ aggregates: 1, events: 2, leftOut: 1 });
+    });
+
+    const fail = (): never => {
+      throw new TypeError('cannot be loaded');
+    };
+    const unreadable = versions<{ cents: number }>().next<{ euros: number }>(fail);
+    test.each<[string, AnyAggregate, version: number]>([
+      ['a reducer', evolving({ Discounted: fail }), 1],
+      ['an upcaster', changed({ events: { ...Order.events, Discounted: unreadable } }), 1],
+      ['a first state', changed({ state: fail }), 0],
+    ])('%s that fails before `since` is found where an event is within, and only there', async (_, now, version) => {
+      const found = await rehearse({ dataDir: own, old: [Order], new: [now], since: second });
+      expect(found).toMatchObject({ aggregates: 1, different: 1, leftOut: 1 });
+      expect(found.differences).toMatchObject([{ aggregateId: 'p', version, newFailure: {} }]);
+      const alike = await rehearse({ dataDir: own, old: [now], new: [now], since: second });
+      expect(alike).toMatchObject({ aggregates: 1, failedAlike: 1, leftOut: 1 });
+    });
   });
 
   test('a signal ends it with what was found, and `from` goes on', async () => {
