@@ -11,6 +11,7 @@ const placeOfEvent = {
   aggregateType: 'call',
   aggregateId: 'c1',
   version: 3,
+  eventId: '0190a1b2-0000-7000-8000-000000000000',
   position: 17,
   eventType: 'CallRouted',
   schemaVersion: 1,

@@ -5,11 +5,12 @@ import type { Shown } from './shown.ts';
 /** Whether a command was carried out. `yes`: it is in the log; what its caller waited for beyond that (a level) did not come in time. */
 export type Executed = 'no' | 'unknown' | 'yes';
 
-/** Which stored event: `version` is the aggregate's, `schemaVersion` that of its payload. */
+/** Which stored event: `version` is the aggregate's, `schemaVersion` that of its payload. `eventId` '': it is not stored yet. */
 export interface StoredEventPlace {
   aggregateType: string;
   aggregateId: string;
   version: number;
+  eventId: string;
   position: number;
   eventType: string;
   schemaVersion: number;
@@ -30,7 +31,7 @@ export interface ErrorDetails {
     aggregateType: string;
     eventType: string;
     known: string[];
-    stored?: { aggregateId: string; version: number; position: number } | undefined;
+    stored?: { aggregateId: string; version: number; eventId: string; position: number } | undefined;
   };
   /** `known`: the lowest and the highest version that this release reads. `position` 0: not known where it was found. */
   UnsupportedEventVersion: StoredEventPlace & { known: [number, number] };

@@ -7,16 +7,23 @@ import { shownText } from './shown.ts';
 import { tame, tameDetails } from './tame.ts';
 
 function placeOf(d: StoredEventPlace): string {
-  const { aggregateType, aggregateId, version, position, eventType, schemaVersion } = d;
-  const at = position === 0 ? '' : ` at position ${position}`;
-  return `${aggregateType}/${aggregateId}, event ${version}${at}, ${eventType} of version ${schemaVersion}`;
+  const { aggregateType, eventType, schemaVersion } = d;
+  return `${aggregateType}/${eventAt(d)}, ${eventType} of version ${schemaVersion}`;
+}
+
+function eventAt({
+  aggregateId,
+  version,
+  eventId,
+  position,
+}: Omit<StoredEventPlace, 'aggregateType' | 'eventType' | 'schemaVersion'>): string {
+  const own = eventId === '' ? '' : ` (${eventId})`;
+  return `${aggregateId}, event ${version}${own}${position === 0 ? '' : ` at position ${position}`}`;
 }
 
 function unknownEvent({ aggregateType, eventType, stored }: ErrorDetails['UnknownEventType']): string {
   if (stored === undefined) return `'${aggregateType}' has no event '${eventType}'`;
-  const { aggregateId, version, position } = stored;
-  const at = position === 0 ? '' : ` at position ${position}`;
-  return `${aggregateType}/${aggregateId}, event ${version}${at}: '${aggregateType}' has no event '${eventType}', which is stored there`;
+  return `${aggregateType}/${eventAt(stored)}: '${aggregateType}' has no event '${eventType}', which is stored there`;
 }
 
 const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
@@ -30,7 +37,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${placeOf(d)}: this release reads versions ${d.known[0]} to ${d.known[1]} of it; ` +
     'deploy the release that has written it, or declare the version by versions().next()',
   UpcastFailed: (d) =>
-    `${placeOf(d)}: ${d.reason}; deploy a release that can read it, nothing stored has to be changed`,
+    `${placeOf(d)}: ${d.reason}${d.eventId === '' ? '' : '; deploy a release that can read it, or that names it in `skipped`; nothing stored has to be changed'}`,
   SchemaViolation: (d) =>
     `${d.aggregateType}.${d.eventType}: ${d.issues.map((i) => `${i.path || 'data'}: ${i.message}`).join('; ')}`,
   AsyncSchemaUnsupported: (d) =>

@@ -18,7 +18,7 @@ function declaredPayload(entity: AnyAggregate, event: NewEvent): DeclaredPayload
   if (schemaVersion === spec.schemaVersion) return newestPayload(entity, event);
   // As it will be read: what is given may hold dates and the like, and stays the caller's to change.
   const stored: unknown = userJson(toJson(data, type));
-  const place = { aggregateType: entity.name, aggregateId, version, position: 0 };
+  const place = { id: '', aggregateType: entity.name, aggregateId, version, position: 0 };
   evolutionOf(entity).upcast(type, spec, schemaVersion, stored, place);
   return { data: stored, schemaVersion };
 }

@@ -7,7 +7,15 @@ import { own } from '../base/own.ts';
 import { tame } from '../base/tame.ts';
 import { moduleRule, moduleUrl } from '../base/user-module.ts';
 import type { Carried, DeepReadonly, DeliveredFields } from '../wire/carried.ts';
-import { checkCommands, checkName, checkPast, checkShape, isReadable, type SkippedEvent } from './definition-checks.ts';
+import {
+  checkCommands,
+  checkName,
+  checkPast,
+  checkShape,
+  isReadable,
+  type SkippedEvent,
+  takenSkipped,
+} from './definition-checks.ts';
 import type { EvolvingEvent, StoredEvent } from './event.ts';
 import { type EventSpec, isEventSpec } from './event-spec.ts';
 import type { Level, Receipt } from './receipt.ts';
@@ -201,7 +209,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
   const lists = {
     retired: [...retired],
     renamedFrom: Object.freeze([...renamedFrom]),
-    skipped: skipped.map(({ id, version }) => ({ id, version })),
+    skipped: takenSkipped(skipped),
   };
   return Object.freeze({ ...spec, name, module, snapshot: { every, version }, ...lists }) as Aggregate<
     Name,

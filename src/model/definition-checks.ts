@@ -4,13 +4,16 @@ import { nameFault } from '../base/checks.ts';
 import { unknownField } from '../base/known-fields.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limits.ts';
 import { tame } from '../base/tame.ts';
+import { isUuid } from '../wire/ids.ts';
 import type { EventSpec } from './event-spec.ts';
 
-/** One stored event, as errors name it. */
+/** One stored event, as errors name it. It is passed over where all three fit. */
 export interface SkippedEvent {
   /** Of the aggregate. */
   id: string;
   version: number;
+  /** The event's own: after a restore, or elsewhere, another event may have this version of an aggregate of that id, and counts. */
+  eventId: string;
 }
 
 type Events = Record<string, EventSpec<any, any>>;
@@ -48,11 +51,16 @@ function checkSkipped(skipped: readonly SkippedEvent[], fail: Fail): void {
   if (!Array.isArray(skipped) || skipped.length > SKIPPED_MOST)
     fail(`skipped must be a list of at most ${SKIPPED_MOST}`);
   for (const one of skipped) {
-    const { id, version } = (one ?? {}) as Partial<SkippedEvent>;
-    if (typeof id === 'string' && id !== '' && Number.isSafeInteger(version) && version! > 0) continue;
-    fail('skipped must be a list of { id, version }: the aggregate, and the version of the event');
+    const { id, version, eventId } = (one ?? {}) as Partial<SkippedEvent>;
+    const isPlace = typeof id === 'string' && id !== '' && Number.isSafeInteger(version) && version! > 0;
+    if (isPlace && typeof eventId === 'string' && isUuid(eventId)) continue;
+    fail('skipped must be a list of { id, version, eventId }: the aggregate, the version of the event, and its own id');
   }
 }
+
+/** As it is now, and ids as they are read. */
+export const takenSkipped = (skipped: readonly SkippedEvent[]): SkippedEvent[] =>
+  skipped.map(({ id, version, eventId }) => ({ id, version, eventId: eventId.toLowerCase() }));
 
 function checkFormerNames(former: readonly string[], fail: Fail): void {
   if (!Array.isArray(former))

@@ -6,7 +6,7 @@ import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limit
 import { own } from '../base/own.ts';
 import { tame } from '../base/tame.ts';
 import type { Aggregate, AnyAggregate } from './aggregate.ts';
-import { checkName, checkPast, checkShape, isReadable, type SkippedEvent } from './definition-checks.ts';
+import { checkName, checkPast, checkShape, isReadable, type SkippedEvent, takenSkipped } from './definition-checks.ts';
 import { type EventSpec, isEventSpec } from './event-spec.ts';
 import { validate } from './validate.ts';
 
@@ -54,7 +54,7 @@ export function defineEntityEvents<const Name extends string, E extends Events>(
   const { events, retired = [], skipped = [] } = spec;
   checkPast({ events, retired, renamedFrom: [], skipped }, fail);
   const entity = Object.freeze({
-    ...{ name, events, retired: [...retired], skipped: skipped.map(({ id, version }) => ({ id, version })) },
+    ...{ name, events, retired: [...retired], skipped: takenSkipped(skipped) },
     ...{ renamedFrom: Object.freeze([]), module: '', state: () => undefined, evolve: {}, commands: {} },
     snapshot: { every: 0, version: 1 },
   }) as unknown as EntityEvents<Name, E>;

@@ -1,23 +1,15 @@
 // How what is stored is read by this release: an event's older versions, and the names that it had. Nothing stored is ever
 // rewritten: an event is made new each time it is read, from the version in its frame up to the newest one.
 
-import { TrunklineError } from '../base/errors.ts';
 import { tame } from '../base/tame.ts';
 import { isThenable } from '../base/thenable.ts';
 import { deepFreeze, toPlain } from '../wire/payload.ts';
 import type { AnyAggregate } from './aggregate.ts';
 import { namesOf, storedTypeOf } from './aggregate-names.ts';
 import type { SkippedEvent } from './definition-checks.ts';
-import type { EventPast, EventSpec, SplitSource, VersionStep } from './event-spec.ts';
+import type { EventSpec, SplitSource, VersionStep } from './event-spec.ts';
 import { accepts } from './payload-check.ts';
-
-/** Where an event stands, for errors. `position` 0: not known here. */
-export interface EventPlace {
-  readonly aggregateType: string;
-  readonly aggregateId: string;
-  readonly version: number;
-  readonly position: number;
-}
+import { checkReadable, type EventPlace, failUpcast } from './unreadable-event.ts';
 
 /** An event as this release knows it. */
 export interface ReadEvent {
@@ -44,8 +36,8 @@ export class AggregateEvolution {
   /** Every name that it has or had. */
   readonly types: readonly string[];
   readonly names: ReadonlyMap<string, StoredName>;
-  /** Versions that are passed over on purpose, by aggregate id; undefined: none, as in most definitions. */
-  private readonly skipped: ReadonlyMap<string, ReadonlySet<number>> | undefined;
+  /** Those that are passed over on purpose, by aggregate id; undefined: none, as in most definitions. */
+  private readonly skipped: ReadonlyMap<string, SkippedVersions> | undefined;
   /** Names whose events may have become any of today's. */
   private readonly splitNames: readonly string[];
 
@@ -59,9 +51,9 @@ export class AggregateEvolution {
     this.splitNames = [...this.names.values()].filter(({ kind }) => kind === 'split').map(({ type }) => type);
   }
 
-  /** Whether this stored event is passed over on purpose. */
-  skips(aggregateId: string, version: number): boolean {
-    return this.skipped?.get(aggregateId)?.has(version) === true;
+  /** Whether a stored event is passed over on purpose. Its id is asked for where the rest fits: a frame makes its text then. */
+  skips(aggregateId: string, version: number, event: { readonly id: string }): boolean {
+    return this.skipped?.get(aggregateId)?.get(version)?.has(event.id) === true;
   }
 
   /** The name that an event type has today, by any that it had; one that is not known stays as it is. */
@@ -122,13 +114,13 @@ export class AggregateEvolution {
     place: EventPlace,
   ): ReadEvent[] {
     const { type: name, spec, split } = source;
-    const failed = (reason: string): never => fail(name, schemaVersion, place, reason);
+    const failed = (reason: string): never => failUpcast(name, schemaVersion, place, reason);
     const old = spec === undefined ? data : this.upcast(name, spec, schemaVersion, data, place);
     let parts: ReturnType<typeof split>;
     try {
       parts = split(deepFreeze(old), spec?.schemaVersion ?? schemaVersion);
     } catch (error) {
-      return fail(name, schemaVersion, place, `its splitFrom() has thrown: ${tame(error)}`, error);
+      return failUpcast(name, schemaVersion, place, `its splitFrom() has thrown: ${tame(error)}`, error);
     }
     if (!Array.isArray(parts)) return failed('its splitFrom() must return a list of [type, data]');
     return parts.map((part: unknown) => {
@@ -164,7 +156,7 @@ export class AggregateEvolution {
       if (!isThenable(made)) return made;
       Promise.resolve(made).catch(() => {}); // its outcome is of no use, and must not become an unhandled rejection
     } catch (error) {
-      return fail(
+      return failUpcast(
         name,
         from,
         place,
@@ -172,7 +164,7 @@ export class AggregateEvolution {
         error,
       );
     }
-    return fail(
+    return failUpcast(
       name,
       from,
       place,
@@ -188,10 +180,10 @@ export class AggregateEvolution {
     made: unknown,
     place: EventPlace,
   ): unknown {
-    const plain = plainOf(made, (reason) => fail(name, from, place, `what has become of it: ${reason}`));
+    const plain = plainOf(made, (reason) => failUpcast(name, from, place, `what has become of it: ${reason}`));
     const fault = schema === undefined ? undefined : accepts(schema, plain);
     if (fault === undefined) return plain;
-    return fail(
+    return failUpcast(
       name,
       from,
       place,
@@ -208,34 +200,16 @@ function plainOf(value: unknown, refused: (reason: string) => never): unknown {
   }
 }
 
-function checkReadable(
-  name: string,
-  { lowest }: EventPast,
-  newest: number,
-  schemaVersion: number,
-  place: EventPlace,
-): void {
-  if (Number.isInteger(schemaVersion) && schemaVersion >= lowest && schemaVersion <= newest) return;
-  const { aggregateType, aggregateId, version, position } = place;
-  const at = { aggregateType, aggregateId, version, position };
-  throw new TrunklineError('UnsupportedEventVersion', {
-    ...at,
-    eventType: name,
-    schemaVersion,
-    known: [lowest, newest],
-  });
-}
+/** Ids of events, by their version: one list may name events of several stores, which have an aggregate of one id each. */
+type SkippedVersions = ReadonlyMap<number, ReadonlySet<string>>;
 
-function fail(eventType: string, schemaVersion: number, place: EventPlace, reason: string, cause?: unknown): never {
-  const { aggregateType, aggregateId, version, position } = place;
-  const details = { aggregateType, aggregateId, version, position, eventType, schemaVersion, reason };
-  throw new TrunklineError('UpcastFailed', details, { cause });
-}
-
-function skippedOf(skipped: readonly SkippedEvent[]): ReadonlyMap<string, ReadonlySet<number>> {
-  const byId = new Map<string, Set<number>>();
-  for (const { id, version } of skipped) byId.set(id, (byId.get(id) ?? new Set<number>()).add(version));
-  return byId;
+function skippedOf(skipped: readonly SkippedEvent[]): ReadonlyMap<string, SkippedVersions> {
+  const byAggregate = new Map<string, Map<number, Set<string>>>();
+  for (const { id, version, eventId } of skipped) {
+    const byVersion = byAggregate.get(id) ?? new Map<number, Set<string>>();
+    byAggregate.set(id, byVersion.set(version, (byVersion.get(version) ?? new Set<string>()).add(eventId)));
+  }
+  return byAggregate;
 }
 
 /** By the name in the frame. */

@@ -111,7 +111,7 @@ export function today(stored: StoredEvent, evolution: Evolution): StoredEvent | 
   const ofType = evolution.ofStored(stored.aggregateType);
   if (ofType === undefined) return stored;
   const known = ofType.names.get(stored.type);
-  if (known?.kind === 'retired' || ofType.skips(stored.aggregateId, stored.version)) return undefined;
+  if (known?.kind === 'retired' || ofType.skips(stored.aggregateId, stored.version, stored)) return undefined;
   const isSame = known === undefined || isNewest(known, stored);
   if (isSame && ofType.aggregateType === stored.aggregateType) return stored;
   return Object.freeze(new EvolvedEvent(stored, ofType, known));

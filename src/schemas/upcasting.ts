@@ -6,7 +6,8 @@ import { isError } from '../base/errors.ts';
 import { tame } from '../base/tame.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { storedTypeOf } from '../model/aggregate-names.ts';
-import { type AggregateEvolution, type EventPlace, evolutionOf, type StoredName } from '../model/evolution.ts';
+import { type AggregateEvolution, evolutionOf, type StoredName } from '../model/evolution.ts';
+import type { EventPlace } from '../model/unreadable-event.ts';
 import type { Finding } from './finding.ts';
 import type { Lock } from './lock-file.ts';
 import { samplesOf } from './samples.ts';
@@ -54,7 +55,7 @@ function reading(
   known: Known,
   { aggregate, version }: { aggregate: string; version: number },
 ): (sample: unknown) => unknown {
-  const place: EventPlace = { aggregateType: aggregate, aggregateId: 'sample', version: 1, position: 0 };
+  const place: EventPlace = { id: '', aggregateType: aggregate, aggregateId: 'sample', version: 1, position: 0 };
   if (known.kind === 'split') return (sample) => evolution.split(known, version, sample, place);
   return (sample) => evolution.upcast(known.type, known.spec, version, sample, place);
 }

@@ -9,6 +9,7 @@ import type { EvolvingEvent } from '../model/event.ts';
 import type { EventPast, EventSpec } from '../model/event-spec.ts';
 import { type AggregateEvolution, evolutionOf, type StoredName } from '../model/evolution.ts';
 import { partId } from '../model/part-id.ts';
+import type { EventPlace } from '../model/unreadable-event.ts';
 import { FrameReader } from '../wire/frame.ts';
 import type { Metadata } from '../wire/metadata.ts';
 import { metadataIn } from '../wire/metadata.ts';
@@ -172,11 +173,11 @@ export function evolveFrame(
 ): unknown {
   const { name: type, schemaVersion } = frame;
   const { byStoredName, evolution, reducers } = foldingOf(definition);
-  if (evolution.skips(id, frame.version)) return state;
+  if (evolution.skips(id, frame.version, frame)) return state;
   const found = byStoredName.get(type);
   if (found === undefined) {
     const names = Object.keys(definition.events);
-    const stored = { aggregateId: id, version: frame.version, position };
+    const stored = { aggregateId: id, version: frame.version, eventId: frame.id, position };
     throw new TrunklineError('UnknownEventType', {
       aggregateType: definition.name,
       eventType: type,
@@ -191,11 +192,11 @@ export function evolveFrame(
     const { spec } = known;
     if (spec.schemaVersion === schemaVersion)
       return fold(definition, reducer!, state, frame, id, known.type, schemaVersion, data);
-    const place = { aggregateType: definition.name, aggregateId: id, version: frame.version, position };
+    const place = new PlaceOfFrame(definition.name, id, frame, position);
     const newest = evolution.upcast(type, spec, schemaVersion, data, place);
     return fold(definition, reducer!, state, frame, id, known.type, spec.schemaVersion, newest);
   }
-  const place = { aggregateType: definition.name, aggregateId: id, version: frame.version, position };
+  const place = new PlaceOfFrame(definition.name, id, frame, position);
   let after = state;
   for (const [i, part] of evolution.split(known, schemaVersion, data, place).entries()) {
     const reducer = reducers.get(part.type)!;
@@ -211,6 +212,27 @@ export function evolveFrame(
     );
   }
   return after;
+}
+
+/** Only an error needs the event's id as text, and an error is made while the reader stands at the frame. */
+class PlaceOfFrame implements EventPlace {
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly position: number;
+  private readonly frame: FrameReader;
+
+  constructor(aggregateType: string, aggregateId: string, frame: FrameReader, position: number) {
+    this.aggregateType = aggregateType;
+    this.aggregateId = aggregateId;
+    this.version = frame.version;
+    this.position = position;
+    this.frame = frame;
+  }
+
+  get id(): string {
+    return this.frame.id;
+  }
 }
 
 /** The same frame with the id of a part. */
@@ -268,7 +290,7 @@ function addPast(
     }
   }
   for (const type of [...retired].sort()) add(`-${type}`);
-  for (const { id, version } of skipped) add(`!${id}@${version}`);
+  for (const { id, version, eventId } of skipped) add(`!${id}@${version}${eventId}`);
   for (const name of renamedFrom) add(`<${name}`); // reducers may look at the type's name
 }
 

@@ -11,6 +11,7 @@ import { userJson } from '../base/json.ts';
 import { eachFrame } from '../log/frames.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
+import { withPosition } from '../model/unreadable-event.ts';
 import { ControlBlock } from '../shared/control-block.ts';
 import { loadAdapter } from '../store/adapter.ts';
 import type { LocalReader, LocalStore } from '../store/local.ts';
@@ -23,7 +24,6 @@ import { evolveFrame } from './evolve.ts';
 import { freezeState } from './frozen.ts';
 import { type CachedOutcome, OutcomeCache } from './outcome-cache.ts';
 import { TailIndex } from './tail-index.ts';
-import { withPosition } from './unreadable.ts';
 
 const lookEveryMs = 2;
 

@@ -38,12 +38,12 @@ function evolve(aggregate: AnyAggregate, evolution: Evolution, before: unknown, 
     const reducer = own(aggregate.evolve as Record<string, Reducer>, event.type);
     if (!reducer) {
       const known = Object.keys(aggregate.events);
-      const { aggregateId, version, position } = event;
+      const { id: eventId, aggregateId, version, position } = event;
       throw new TrunklineError('UnknownEventType', {
         aggregateType: aggregate.name,
         eventType: event.type,
         known,
-        stored: { aggregateId, version, position },
+        stored: { aggregateId, version, eventId, position },
       });
     }
     state = reducer(state, event.data, event);

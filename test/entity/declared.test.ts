@@ -89,6 +89,7 @@ test('events of an older release are read in their newest version, everywhere', 
 
 test('a root follows what is left of a history: retired in the middle and at the end, skipped, split', async () => {
   const dataDir = scratchFolder();
+  const broken = '0190a1b2-0000-7000-8000-000000000000';
   const Old = defineEntityEvents('stock', {
     events: { Both: event<{ a: number; b: number }>(), Gone: event<object>() },
   });
@@ -101,7 +102,7 @@ test('a root follows what is left of a history: retired in the middle and at the
       B: event<{ b: number }>(),
     },
     retired: ['Gone'],
-    skipped: [{ id: 'x', version: 4 }],
+    skipped: [{ id: 'x', version: 4, eventId: broken }],
   });
   class Split extends AggregateRoot {
     seen: unknown[] = [];
@@ -119,7 +120,7 @@ test('a root follows what is left of a history: retired in the middle and at the
   const both = of('Both', { a: 1, b: 2 });
   {
     await using before = await startRuntime({ dataDir, aggregates: [Counter], entities: [Old], shards: 1 });
-    await before.publisher.publish(both, of('Gone', {}), both, both, of('Gone', {}));
+    await before.publisher.publish(both, of('Gone', {}), both, { ...both, id: broken }, of('Gone', {}));
   }
   const runtime = await startRuntime({ dataDir, aggregates: [Counter], entities: [New], shards: 1 });
   const root = new Split();

@@ -14,7 +14,14 @@ import { eventOf } from '../../src/model/event.ts';
 import { Evolution, evolutionOf, type ReadEvent } from '../../src/model/evolution.ts';
 import { eventsToday } from '../../src/model/evolved-event.ts';
 
-const place = { aggregateType: 'order', aggregateId: 'o1', version: 3, position: 17 };
+const told = {
+  eventId: '0190a1b2-0000-7000-8000-000000000000',
+  aggregateType: 'order',
+  aggregateId: 'o1',
+  version: 3,
+  position: 17,
+};
+const place = { id: told.eventId, ...told };
 
 const definition = (events: Record<string, any>, retired?: string[]): any =>
   defineAggregate('order', {
@@ -71,7 +78,7 @@ describe('a chain of versions', () => {
     expect(read({ E: later }, 'E', 4, { a: 1 })).toEqual({ a: '1' });
     expect(errorOf(() => read({ E: later }, 'E', 3, {}))).toMatchObject({
       code: 'UnsupportedEventVersion',
-      details: { ...place, eventType: 'E', schemaVersion: 3, known: [4, 5] },
+      details: { ...told, eventType: 'E', schemaVersion: 3, known: [4, 5] },
     });
   });
 
@@ -105,7 +112,7 @@ describe('an upcaster that does not do its work', () => {
     ],
   ] as const)('%s: UpcastFailed, which names the event', (_, spec, reason) => {
     const error = errorOf(() => read({ E: spec }, 'E', 1, { a: 1 }));
-    expect(error).toMatchObject({ code: 'UpcastFailed', details: { ...place, eventType: 'E', schemaVersion: 1 } });
+    expect(error).toMatchObject({ code: 'UpcastFailed', details: { ...told, eventType: 'E', schemaVersion: 1 } });
     expect((error.details as { reason: string }).reason).toMatch(reason);
   });
 
@@ -206,7 +213,7 @@ describe('names of the past', () => {
     const events = { Address: event<{ street: string }>().splitFrom('Contact', split as never) };
     const error = errorOf(() => read(events, 'Contact', 1, {}));
     expect(['UpcastFailed', 'UnsupportedEventVersion']).toContain(error.code);
-    expect(error.details).toMatchObject(place);
+    expect(error.details).toMatchObject(told);
     expect(error.message).toMatch(reason);
   });
 

@@ -7,6 +7,7 @@ import { importUserModule } from '../../base/user-module.ts';
 import { exportedAggregate } from '../../model/aggregate-names.ts';
 import type { EventDeclaration } from '../../model/event.ts';
 import { Evolution } from '../../model/evolution.ts';
+import { placeDetails } from '../../model/unreadable-event.ts';
 import { toJson } from '../../wire/payload.ts';
 import type { OutEvent } from './format.ts';
 import type { Form, Published } from './versions.ts';
@@ -51,8 +52,7 @@ export class Shapes {
     const evolution = this.evolution.of(aggregateType);
     const known = evolution?.names.get(type);
     if (evolution === undefined || known?.kind !== 'event') {
-      const details = { aggregateType, aggregateId: event.aggregateId, version: event.version };
-      const where = { ...details, position: event.position, eventType: type, schemaVersion };
+      const where = { ...placeDetails(event), eventType: type, schemaVersion };
       throw new TrunklineError('UnsupportedEventVersion', { ...where, known: [wanted, wanted] });
     }
     const payload = userJson(data.toString());
