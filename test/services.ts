@@ -3,6 +3,7 @@
 // skipped; without a broker and a registry (see java-services.ts) there is nothing to show, and this fails.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { chromiumProgram } from './chromium.ts';
 import { areBrought, bring, debianPackages, missingTools } from './java-services.ts';
 import { archiveClasses } from './kafka.ts';
 
@@ -32,7 +33,15 @@ export const pgbouncer: Service = {
   isPresent: () => isOnPath('pgbouncer', '--version'),
 };
 
-export const services: readonly Service[] = [sipp, pgbouncer];
+export const chromium: Service = {
+  name: 'Chromium',
+  for: "a catalogue's page in a browser (test/catalogue/browser.test.ts)",
+  how: 'apt-get install chromium-headless-shell',
+  debianPackages: ['chromium-headless-shell'],
+  isPresent: () => chromiumProgram() !== undefined,
+};
+
+export const services: readonly Service[] = [sipp, pgbouncer, chromium];
 
 const attempts = 3;
 

@@ -1,9 +1,9 @@
 // A catalogue as an AsyncAPI 3.1 document: a channel for each topic, a message for each version of each event that may be in it,
-// with the schema of the record's value in the stream's format.
+// with the schema of the record's value in the stream's format. What AsyncAPI has no field for is in `x-trunkline` of a message.
 
 import type { Format } from '../adapters/kafka/kafka-options.ts';
 import { schemaOfValue } from '../adapters/kafka/schemas.ts';
-import type { Catalogue, CatalogueVersion } from './catalogue.ts';
+import type { Catalogue, CatalogueAggregate, CatalogueEvent, CatalogueVersion } from './catalogue.ts';
 import { Keys } from './keys.ts';
 import { relocated } from './references.ts';
 
@@ -21,22 +21,36 @@ interface Message {
   readonly type: string;
   readonly version: CatalogueVersion;
   readonly remarks: readonly string[];
+  readonly extension: Json;
 }
 
-export function asyncapiDocument({ service, release, aggregates }: Catalogue, format: Format): Json {
+export function asyncapiDocument(catalogue: Catalogue, format: Format): Json {
+  const { service, release, aggregates } = catalogue;
   const document = new AsyncapiDocument(format);
-  for (const { name, storedName, events } of aggregates) {
-    for (const { type, formerNames, versions, splits, topics } of events) {
-      const also = formerNames.length === 0 ? [] : [`Older records have the name ${formerNames.join(', ')}.`];
-      for (const version of versions)
-        document.add({ aggregate: name, type, version, remarks: also }, storedName, topics);
-      for (const split of splits) {
-        const remarks = [`Of the past: readers see ${type} in its place, or several events.`];
+  for (const aggregate of aggregates) {
+    const { name, storedName, events } = aggregate;
+    for (const event of events) {
+      const extension = extensionOf(catalogue, aggregate, event);
+      for (const version of event.versions) {
+        const type = version.records?.[0]?.type ?? event.type;
+        const known = version.records?.map((record) => record.type) ?? event.formerNames;
+        const others = [...new Set(known)].filter((one) => one !== type);
+        const remarks = [
+          ...(type === event.type ? [] : [`The event is called ${event.type} today.`]),
+          ...(others.length === 0 ? [] : [`Other records have the name ${others.join(', ')}.`]),
+        ];
+        const message = { aggregate: name, type, version, remarks, extension };
+        document.add(document.key(name, event.type, version.schemaVersion), message, storedName);
+      }
+      for (const split of event.splits) {
+        const remarks = [`Of the past: readers see ${event.type} in its place, or several events.`];
         for (const version of split.versions) {
-          document.add({ aggregate: name, type: split.type, version, remarks }, storedName, split.topics);
+          const key = document.key(name, split.type, version.schemaVersion);
+          document.add(key, { aggregate: name, type: split.type, version, remarks, extension }, storedName);
         }
       }
     }
+    document.addIntegration(catalogue, aggregate);
   }
   const description = 'Events as they are stored and published: each version of each event type.';
   return {
@@ -47,11 +61,29 @@ export function asyncapiDocument({ service, release, aggregates }: Catalogue, fo
   };
 }
 
+function extensionOf({ service }: Catalogue, { name, kind, integration }: CatalogueAggregate, event: CatalogueEvent) {
+  const { type, versions, topics, readers } = event;
+  return {
+    producer: { service, [kind]: name },
+    event: type,
+    versions: versions.map(({ schemaVersion }) => schemaVersion),
+    ...(topics !== undefined && { topics }),
+    ...(readers !== undefined && { readers }),
+    ...(integration?.causes.includes(type) && { integrationTopic: integration.topic ?? null }),
+  };
+}
+
+interface Channel {
+  readonly address: string | null;
+  readonly description?: string;
+  readonly messages: Set<string>;
+}
+
 class AsyncapiDocument {
   private readonly format: Format;
   private readonly keys = new Keys();
   private readonly channelKeys = new Keys();
-  private readonly channels = new Map<string, { address: string | null; messages: Set<string> }>();
+  private readonly channels = new Map<string, Channel>();
   private readonly messages: [string, Json][] = [];
   private readonly schemas: [string, Json][] = [];
 
@@ -59,28 +91,62 @@ class AsyncapiDocument {
     this.format = format;
   }
 
-  /** `topics`: undefined where they are not known; then a channel of the aggregate's own has no address. */
-  add(message: Message, storedName: string, topics: readonly string[] | undefined): void {
-    const key = this.keys.of(message.aggregate, message.type, message.version.schemaVersion);
+  /** Of a message. */
+  key(...parts: readonly (string | number)[]): string {
+    return this.keys.of(...parts);
+  }
+
+  /** Where its topics are not known, or it has none, a channel of the aggregate's own has no address. */
+  add(key: string, message: Message, storedName: string): void {
+    const { records } = message.version;
     this.messages.push([key, this.messageOf(key, message)]);
-    for (const topic of topics ?? [storedName]) {
-      const channelKey = this.channelKeys.of(topic);
-      let channel = this.channels.get(channelKey);
-      if (channel === undefined) {
-        channel = { address: topics === undefined ? null : topic, messages: new Set() };
-        this.channels.set(channelKey, channel);
-      }
-      channel.messages.add(key);
+    if (records === undefined) this.channel(this.channelKeys.of(storedName), null).add(key);
+    else if (records.length === 0) {
+      this.channel(this.channelKeys.of('not published', storedName), null, 'In the store: no topic has it.').add(key);
+    } else for (const { topic } of records) this.channel(this.channelKeys.of(topic), topic).add(key);
+  }
+
+  /** What is made for the outside: which events become some is all that is known of it. */
+  addIntegration({ service }: Catalogue, { name, storedName, kind, integration }: CatalogueAggregate): void {
+    if (integration === undefined) return;
+    const key = this.keys.of('integration events', storedName);
+    const title = `integration events of ${name}`;
+    const { $schema: _, ...schema } = schemaOfValue(this.format, {}, title);
+    this.schemas.push([key, { schemaFormat, schema }]);
+    const causes = `Functions make them of ${integration.causes.join(', ')}`;
+    this.messages.push([
+      key,
+      {
+        name: title,
+        title,
+        description: `${causes}: their types and payloads are not known here, and one may name a topic of its own.`,
+        contentType: contentTypeOf(this.format),
+        payload: ref('components/schemas', key),
+        'x-trunkline': { producer: { service, [kind]: name }, causes: integration.causes },
+      },
+    ]);
+    const { topic } = integration;
+    const channelKey =
+      topic === undefined ? this.channelKeys.of('integration', storedName) : this.channelKeys.of(topic);
+    this.channel(channelKey, topic ?? null).add(key);
+  }
+
+  private channel(key: string, address: string | null, description?: string): Set<string> {
+    let channel = this.channels.get(key);
+    if (channel === undefined) {
+      channel = { address, ...(description !== undefined && { description }), messages: new Set() };
+      this.channels.set(key, channel);
     }
+    return channel.messages;
   }
 
   parts(): Json {
     const channels = [...this.channels].sort(([a], [b]) => (a < b ? -1 : 1));
     return {
       channels: Object.fromEntries(
-        channels.map(([key, { address, messages }]) => [
+        channels.map(([key, { messages, ...rest }]) => [
           key,
-          { address, messages: Object.fromEntries([...messages].map((one) => [one, ref('components/messages', one)])) },
+          { ...rest, messages: Object.fromEntries([...messages].map((one) => [one, ref('components/messages', one)])) },
         ]),
       ),
       operations: Object.fromEntries(
@@ -90,7 +156,7 @@ class AsyncapiDocument {
     };
   }
 
-  private messageOf(key: string, { aggregate, type, version, remarks }: Message): Json {
+  private messageOf(key: string, { aggregate, type, version, remarks, extension }: Message): Json {
     const { schemaVersion, isRead, payload } = version;
     const title = `${aggregate}.${type}, version ${schemaVersion}`;
     const place = `#/components/schemas/${key}/schema`;
@@ -109,6 +175,7 @@ class AsyncapiDocument {
       ...(description !== '' && { description }),
       contentType: contentTypeOf(this.format),
       payload: ref('components/schemas', key),
+      'x-trunkline': extension,
     };
   }
 

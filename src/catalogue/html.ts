@@ -2,7 +2,13 @@
 // run but the two below, whatever stands in names, descriptions and examples.
 
 import { createHash } from 'node:crypto';
-import type { Catalogue, CatalogueAggregate, CatalogueEvent, CatalogueVersion } from './catalogue.ts';
+import {
+  type Catalogue,
+  type CatalogueAggregate,
+  type CatalogueEvent,
+  type CatalogueVersion,
+  topicsOf,
+} from './catalogue.ts';
 import { Keys } from './keys.ts';
 import { script, style } from './page-script.ts';
 import { html, htmlLines, jsonText } from './text.ts';
@@ -25,7 +31,7 @@ export function htmlPage({ service, release, aggregates }: Catalogue): string {
     `<h1>${title} <small>${html(release)}</small></h1>`,
     '<p><label>Search <input type="search" placeholder="names, fields, topics" autofocus></label>',
     `<output>${count} of ${count} events</output></p>`,
-    ...aggregates.flatMap((one) => aggregateLines(one, keys)),
+    ...aggregates.flatMap((one) => aggregateLines(service, one, keys)),
     `<script>${script}</script>`,
     '</body>',
     '</html>',
@@ -36,35 +42,42 @@ export function htmlPage({ service, release, aggregates }: Catalogue): string {
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 const policy = `default-src 'none'; script-src ${hashOf(script)}; style-src ${hashOf(style)}; base-uri 'none'; form-action 'none'`;
 
-function aggregateLines(aggregate: CatalogueAggregate, keys: Keys): string[] {
-  const { name, storedName, formerNames, commands, retired, events } = aggregate;
+function aggregateLines(service: string, aggregate: CatalogueAggregate, keys: Keys): string[] {
+  const { name, kind, storedName, formerNames, commands, retired, events, integration } = aggregate;
   return [
     '<section>',
     `<h2 id="${keys.of(name)}">${html(name)}</h2>`,
     ...list([
+      [`Producer: ${kind} of`, [service]],
       ['Former names', formerNames],
       ['Stored as', storedName === name ? [] : [storedName]],
       ['Commands', commands],
       ['Retired event types', retired],
+      ['Integration events by default in', integration?.topic === undefined ? [] : [integration.topic]],
+      ['Integration events are made of', integration?.causes ?? []],
     ]),
-    ...events.flatMap((event) => eventLines(aggregate, event, keys.of(name, event.type))),
+    ...events.flatMap((event) => eventLines(service, aggregate, event, keys.of(name, event.type))),
     '</section>',
   ];
 }
 
-function eventLines({ name }: CatalogueAggregate, event: CatalogueEvent, key: string): string[] {
+function eventLines(service: string, aggregate: CatalogueAggregate, event: CatalogueEvent, key: string): string[] {
+  const { name, kind } = aggregate;
   const { type, schemaVersion, formerNames, splits, topics = [], readers = [], versions } = event;
   const pasts = splits.map((split) => split.type);
-  const words = [name, type, ...formerNames, ...pasts, ...topics, ...readers, ...versions.flatMap(fieldsOf)];
+  const made = integrationOf(aggregate, type);
+  const words = [name, type, ...formerNames, ...pasts, ...topics, ...readers, ...made, ...versions.flatMap(fieldsOf)];
   const find = [...new Set(words)].map((word) => html(word.toLowerCase())).join('\n');
   return [
     `<details id="${key}" data-find="${find}">`,
     `<summary>${html(type)} <small>version ${schemaVersion}</small></summary>`,
     ...list([
+      ['Producer', [`${kind} ${name}`, `service ${service}`]],
       ['Former names', formerNames],
       ['In place of, or as one of several', pasts],
       ['Topics', topics],
       ['Read by', readers],
+      ['Becomes', made],
     ]),
     ...versions.toReversed().flatMap((version) => versionLines(`Version ${version.schemaVersion}`, version)),
     ...splits.flatMap((split) =>
@@ -76,9 +89,21 @@ function eventLines({ name }: CatalogueAggregate, event: CatalogueEvent, key: st
   ];
 }
 
-function versionLines(title: string, { payload, example, isRead }: CatalogueVersion): string[] {
+function integrationOf({ integration }: CatalogueAggregate, type: string): string[] {
+  if (!integration?.causes.includes(type)) return [];
+  return [integration.topic === undefined ? 'integration events' : `integration events in ${integration.topic}`];
+}
+
+function versionLines(title: string, { payload, example, isRead, records }: CatalogueVersion): string[] {
+  const topics = topicsOf(records);
+  const names = [...new Set(records?.map(({ type }) => type))];
   return [
     `<h3>${html(title)}${isRead ? '' : ' <small>read no more</small>'}</h3>`,
+    ...(topics?.length === 0 ? ['<p>In no topic.</p>'] : []),
+    ...list([
+      ['In topics', topics ?? []],
+      ['There as', names],
+    ]),
     ...('schema' in payload
       ? [`<pre>${htmlLines(jsonText(payload.schema))}</pre>`]
       : [`<p>No JSON Schema: ${html(payload.reason)}</p>`]),

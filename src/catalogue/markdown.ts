@@ -1,7 +1,13 @@
 // A catalogue as a folder of Markdown: a README of all for people, and the files that EventCatalog reads (a service with its
 // entities, events and their versions; channels). https://www.eventcatalog.dev/docs/api
 
-import type { Catalogue, CatalogueAggregate, CatalogueEvent, CatalogueVersion } from './catalogue.ts';
+import {
+  type Catalogue,
+  type CatalogueAggregate,
+  type CatalogueEvent,
+  type CatalogueVersion,
+  topicsOf,
+} from './catalogue.ts';
 import { Keys } from './keys.ts';
 import { code, codeList, jsonBlock, jsonText, quoted } from './text.ts';
 
@@ -44,6 +50,9 @@ class Folder {
         overview.push(`- [${code(event.type)}](${at}), version ${event.schemaVersion}${note}`);
       }
       this.addEntity(aggregate, entity);
+      const { integration } = aggregate;
+      if (integration?.topic !== undefined)
+        this.topicOf(integration.topic).push(`integration events of ${aggregate.name}`);
     }
     for (const [topic, types] of this.topics) this.addChannel(topic, types);
     const { service, release } = this.catalogue;
@@ -55,16 +64,18 @@ class Folder {
     return new Map([...this.made].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  private sendLines({ schemaVersion, topics = [] }: CatalogueEvent, id: string): string[] {
-    const to = topics.map((topic) => `      - id: ${quoted(this.channels.of(topic))}`);
-    return [`  - id: ${quoted(id)}`, `    version: "${schemaVersion}.0.0"`, ...listOf('    to', to)];
+  /** The versions that are in topics; the newest one where none is, or where topics are not known. */
+  private sendLines({ versions }: CatalogueEvent, id: string): string[] {
+    const sent = versions.filter(({ records = [] }) => records.length > 0).reverse();
+    return (sent.length === 0 ? versions.slice(-1) : sent).flatMap(({ schemaVersion, records = [] }) => {
+      const to = topicsOf(records)!.map((topic) => `      - id: ${quoted(this.channels.of(topic))}`);
+      return [`  - id: ${quoted(id)}`, `    version: "${schemaVersion}.0.0"`, ...listOf('    to', to)];
+    });
   }
 
   private addEvent(aggregate: CatalogueAggregate, event: CatalogueEvent, id: string): void {
     for (const topic of event.topics ?? []) {
-      const types = this.topics.get(topic) ?? [];
-      types.push(`${aggregate.name}.${event.type}`);
-      this.topics.set(topic, types);
+      this.topicOf(topic).push(`${aggregate.name}.${event.type}`);
     }
     for (const version of event.versions) {
       const isNewest = version.schemaVersion === event.schemaVersion;
@@ -76,18 +87,25 @@ class Folder {
           id,
           name: event.type,
           version: `${version.schemaVersion}.0.0`,
-          summary: `Of the aggregate ${aggregate.name}.`,
+          summary: `Of the ${aggregate.kind} ${aggregate.name}.`,
           ...(hasSchema && { schemaPath: 'schema.json' }),
         },
         version.isRead ? [] : ['deprecated: true'],
       );
-      this.add(`${at}index.mdx`, [...head, '', ...versionLines(aggregate, event, version, isNewest)]);
+      const lines = versionLines(this.catalogue.service, aggregate, event, version);
+      this.add(`${at}index.mdx`, [...head, '', ...lines]);
       if ('schema' in version.payload) this.add(`${at}schema.json`, [jsonText(version.payload.schema)]);
     }
   }
 
+  private topicOf(topic: string): string[] {
+    const types = this.topics.get(topic) ?? [];
+    this.topics.set(topic, types);
+    return types;
+  }
+
   private addEntity(aggregate: CatalogueAggregate, id: string): void {
-    const summary = 'An aggregate.';
+    const summary = aggregate.kind === 'entity' ? 'An entity.' : 'An aggregate.';
     const head = frontmatter({ id, name: aggregate.name, version: this.catalogue.release, summary }, [
       'aggregateRoot: true',
     ]);
@@ -116,37 +134,52 @@ const frontmatter = (fields: Readonly<Record<string, string>>, more: readonly st
   '---',
 ];
 
-function aggregateLines({ name, storedName, formerNames, commands, retired }: CatalogueAggregate): string[] {
+function aggregateLines(aggregate: CatalogueAggregate): string[] {
+  const { name, kind, storedName, formerNames, commands, retired, integration } = aggregate;
+  const made = integration?.topic === undefined ? '' : ` (by default in ${code(integration.topic)})`;
   const lines = [
+    ...(kind === 'entity' ? ['- An entity: its events alone are declared'] : []),
     ...(formerNames.length > 0 ? [`- Former names: ${codeList(formerNames)}`] : []),
     ...(storedName === name ? [] : [`- Stored as: ${code(storedName)}`]),
     ...(commands.length > 0 ? [`- Commands: ${codeList(commands)}`] : []),
     ...(retired.length > 0 ? [`- Retired event types: ${codeList(retired)}`] : []),
+    ...(integration === undefined ? [] : [`- Integration events${made} of ${codeList(integration.causes)}`]),
   ];
   return lines.length === 0 ? [] : [...lines, ''];
 }
 
 function versionLines(
-  { name }: CatalogueAggregate,
+  service: string,
+  { name, kind, integration }: CatalogueAggregate,
   event: CatalogueEvent,
-  { schemaVersion, payload, example, isRead }: CatalogueVersion,
-  isNewest: boolean,
+  { schemaVersion, payload, example, isRead, records }: CatalogueVersion,
 ): string[] {
-  const { type, formerNames, splits, topics, readers = [] } = event;
-  const newest = isNewest ? '' : `; readers see version ${event.schemaVersion}`;
+  const { type, formerNames, splits, readers = [] } = event;
+  const newest = schemaVersion === event.schemaVersion ? '' : `; readers see version ${event.schemaVersion}`;
+  const names = [...new Set(records?.map((record) => record.type))].filter((one) => one !== type);
+  const made = integration?.topic === undefined ? '' : `, by default in ${code(integration.topic)}`;
   const pasts = splits.map((split) => `- In place of ${code(split.type)} of the past, or as one of several`);
   return [
-    `${code(type)} of the aggregate ${code(name)}, version ${schemaVersion}${isRead ? newest : '; read no more'}.`,
+    `${code(type)} of the ${kind} ${code(name)}, version ${schemaVersion}${isRead ? newest : '; read no more'}.`,
     '',
+    `- Producer: ${code(service)}`,
     ...(formerNames.length > 0 ? [`- Former names: ${codeList(formerNames)}`] : []),
     ...pasts,
-    ...(topics === undefined ? [] : [`- Topics: ${codeList(topics)}`]),
+    ...topicLines(records),
+    ...(names.length > 0 ? [`- There also, or only, by the names ${codeList(names)}`] : []),
     ...(readers.length > 0 ? [`- Read by: ${codeList(readers)}`] : []),
+    ...(integration?.causes.includes(type) ? [`- Becomes integration events${made}`] : []),
     ...('schema' in payload ? [] : [`- No JSON Schema: ${code(payload.reason)}`]),
     ...(example === undefined ? [] : ['', '## Example', '', jsonBlock(example.value)]),
     ...('schema' in payload ? ['', '## Schema', '', jsonBlock(payload.schema)] : []),
     ...splits.flatMap((split) => split.versions.flatMap((version) => splitLines(split.type, version))),
   ];
+}
+
+function topicLines(records: CatalogueVersion['records']): string[] {
+  const topics = topicsOf(records);
+  if (topics === undefined) return [];
+  return topics.length === 0 ? ['- In no topic'] : [`- Topics: ${codeList(topics)}`];
 }
 
 function splitLines(type: string, { schemaVersion, payload, example }: CatalogueVersion): string[] {

@@ -1,6 +1,7 @@
 // Who gets which events, as far as a module of the user's says it: handlers, projections and integration events that it exports.
 // Nothing of them is called but `handles()` and `canHandle()` of a handler, which need no event.
 
+import type { Integration } from '../adapters/kafka/integration.ts';
 import { refused } from '../base/foreign-file.ts';
 import { own } from '../base/own.ts';
 import { tame } from '../base/tame.ts';
@@ -12,7 +13,12 @@ export interface Reader {
   readonly title: string;
   /** By names of today and before, today's first. */
   wants(aggregateNames: readonly string[], eventNames: readonly string[]): boolean;
+  /** What it is, where it makes integration events. */
+  readonly integration?: Mapping;
 }
+
+/** What a catalogue asks of an integration. */
+export type Mapping = Pick<Integration, 'aggregateType' | 'mapping' | 'whole'>;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -42,7 +48,7 @@ function readerOf(given: Fields): Reader[] {
   if (typeof handle === 'function' && typeof name === 'string') return [subscribed('handler', given)];
   if (typeof apply === 'function' && typeof name === 'string') return [subscribed('projection', given)];
   const isMapping = typeof aggregateType === 'string' && typeof mapping === 'object' && mapping !== null;
-  return isMapping ? [integrated(aggregateType, mapping as Fields, given.whole !== undefined)] : [];
+  return isMapping ? [integrated(given as unknown as Mapping)] : [];
 }
 
 function instance(handler: EventHandlerLike): Reader {
@@ -66,11 +72,16 @@ function subscribed(kind: string, { name, aggregates, events, where }: Fields): 
 }
 
 /** By the name that is stored, and by today's names of events. */
-const integrated = (aggregateType: string, mapping: Fields, seesAll: boolean): Reader => ({
-  title: `integration events of ${aggregateType}`,
+const integrated = (integration: Mapping): Reader => ({
+  title: `integration events of ${integration.aggregateType}`,
+  integration,
   wants: (aggregateNames, eventNames) =>
-    aggregateNames.includes(aggregateType) && (seesAll || eventNames.some((name) => own(mapping, name) !== undefined)),
+    aggregateNames.includes(integration.aggregateType) && eventNames.some((name) => causes(integration, name)),
 });
+
+/** Whether events of this type, by its name of today, become integration events. */
+export const causes = ({ mapping, whole }: Mapping, eventType: string): boolean =>
+  whole !== undefined || own(mapping, eventType) !== undefined;
 
 const listOf = (given: unknown): readonly unknown[] =>
   given === undefined ? [] : Array.isArray(given) ? given : [given];

@@ -3,44 +3,48 @@
 
 import { type Command, Option } from 'commander';
 import { type Format, formats } from '../adapters/kafka/kafka-options.ts';
-import { resolveTopics } from '../adapters/kafka/settings.ts';
-import { declaredTopics, topicNaming } from '../adapters/kafka/topics.ts';
 import { printableJson } from '../base/printable.ts';
 import { asyncapiDialects, asyncapiDocument } from '../catalogue/asyncapi.ts';
-import { type Catalogue, type CatalogueOptions, makeCatalogue } from '../catalogue/catalogue.ts';
+import { type Catalogue, makeCatalogue } from '../catalogue/catalogue.ts';
 import { htmlPage } from '../catalogue/html.ts';
 import { jsonSchemaDocument } from '../catalogue/json-schema.ts';
 import { markdownFiles } from '../catalogue/markdown.ts';
 import { loadReaders } from '../catalogue/readers.ts';
 import { checkDocument, checkFolder, type Difference, writeDocument, writeFolder } from '../catalogue/write.ts';
-import type { AnyAggregate } from '../model/aggregate.ts';
-import { declaredEvents } from '../model/catalogue.ts';
-import { loadAggregates } from '../schemas/load.ts';
 import { Found, type OutputOptions, output, withJson } from '../terminal/output.ts';
-import { inWords } from './in-words.ts';
+import { type CatalogueInput, catalogueInput, type InputWords } from './catalogue-input.ts';
 import { fromModule } from './user-code.ts';
 
-interface Options extends OutputOptions {
-  aggregates: string;
+interface Options extends OutputOptions, InputWords {
   format: 'json-schema' | 'asyncapi' | 'markdown' | 'html';
   out: string;
   service: string;
   release: string;
-  topicPrefix?: string;
-  topicTemplate?: string;
-  recordFormat: Format;
   handlers?: string;
   check?: boolean;
 }
 
 /** Words that some formats have no place for: in silence they would seem to have been heard. */
 const placesOf = [
-  { name: 'handlers', word: '--handlers', formats: ['markdown', 'html'] },
   { name: 'recordFormat', word: '--record-format', formats: ['asyncapi'] },
   { name: 'release', word: '--release', formats: ['asyncapi', 'markdown', 'html'] },
 ] as const;
 
-function checkPlaces({ format }: Options, command: Command): void {
+/** What the options of a service say themselves. */
+const wordsOfAggregates = [
+  { name: 'topicPrefix', word: '--topic-prefix' },
+  { name: 'topicTemplate', word: '--topic-template' },
+  { name: 'recordFormat', word: '--record-format' },
+] as const;
+
+function checkWords({ format, aggregates, config }: Options, command: Command): void {
+  if ((aggregates === undefined) === (config === undefined)) {
+    command.error('error: name either --aggregates or --config');
+  }
+  for (const { name, word } of config === undefined ? [] : wordsOfAggregates) {
+    if (command.getOptionValueSource(name) !== 'cli') continue;
+    command.error(`error: ${word} is for --aggregates; the module of --config says it`);
+  }
   for (const { name, word, formats } of placesOf) {
     const isGiven = command.getOptionValueSource(name) === 'cli';
     if (!isGiven || (formats as readonly string[]).includes(format)) continue;
@@ -53,7 +57,11 @@ function checkPlaces({ format }: Options, command: Command): void {
 export function addCatalogue(program: Command): void {
   withJson(program.command('catalogue'))
     .description('write a catalogue of all events: names, versions, schemas, examples, topics, commands')
-    .requiredOption('--aggregates <module>', 'exports the aggregates, and does nothing else when it is loaded')
+    .option('--aggregates <module>', 'exports the aggregates, and does nothing else when it is loaded')
+    .option(
+      '--config <module>',
+      'in its place: the default export has `aggregates`, `entities`, `stream` of createRuntime',
+    )
     .addOption(
       new Option('--format <format>', 'what to make')
         .choices(['json-schema', 'asyncapi', 'markdown', 'html'])
@@ -69,14 +77,15 @@ export function addCatalogue(program: Command): void {
         .choices(formats)
         .default('trunkline'),
     )
-    .option('--handlers <module>', 'exports handlers, projections, integrations: who gets what, in markdown and html')
+    .option('--handlers <module>', 'exports handlers, projections, integrations: who gets what')
     .option('--check', 'write nothing; exit code 1 where the file or folder is another one')
     .action(async (options: Options, command: Command) => {
-      checkPlaces(options, command);
+      checkWords(options, command);
       const { out, check = false } = options;
-      const aggregates = await fromModule(options.aggregates, loadAggregates);
-      const catalogue = makeCatalogue(aggregates, await catalogueOptions(options, aggregates));
-      const differences = options.format === 'markdown' ? folderOf(options, catalogue) : fileOf(options, catalogue);
+      const input = await catalogueInput(options);
+      const catalogue = await catalogueOf(options, input);
+      const differences =
+        options.format === 'markdown' ? folderOf(options, catalogue) : fileOf(options, catalogue, input.format);
       output(options, { out, written: !check, differences }, () => [
         ...differences.map(({ path, what }) => `${path} is ${what}`),
         ...(check ? [differences.length === 0 ? 'nothing differs' : `${out} is of another state`] : []),
@@ -86,27 +95,16 @@ export function addCatalogue(program: Command): void {
     });
 }
 
-/** @throws InvalidOptions, in the words of the command: a topic that Kafka would not take, as a start does */
-async function catalogueOptions(options: Options, aggregates: readonly AnyAggregate[]): Promise<CatalogueOptions> {
-  const { service, release, topicPrefix: prefix, topicTemplate: template } = options;
+/** Integration events of the stream's, and those that `--handlers` names, each once. */
+async function catalogueOf(options: Options, input: CatalogueInput): Promise<Catalogue> {
+  const { service, release } = options;
+  const { aggregates, stream } = input;
   const dialects = options.format === 'asyncapi' ? asyncapiDialects : undefined;
   const readers = options.handlers === undefined ? undefined : await fromModule(options.handlers, loadReaders);
-  const known = { service, release, dialects, readers };
-  if (prefix === undefined && template === undefined) return known;
-  return inWords(topicWords, async () => {
-    const settings = resolveTopics({ prefix, template });
-    const topicOf = await topicNaming(settings);
-    declaredTopics(declaredEvents(aggregates), topicOf, settings);
-    return { ...known, topicOf };
-  });
+  const named = readers?.flatMap(({ integration }) => integration ?? []) ?? [];
+  const integrations = [...new Set([...input.integrations, ...named])];
+  return makeCatalogue(aggregates, { service, release, dialects, stream, readers, integrations });
 }
-
-/** By what kafka() calls them. */
-const topicWords = {
-  'stream.topics': '--topic-prefix, --topic-template',
-  'stream.topics.prefix': '--topic-prefix',
-  'stream.topics.template': '--topic-template',
-};
 
 function folderOf({ out, check }: Options, catalogue: Catalogue): Difference[] {
   const files = markdownFiles(catalogue);
@@ -115,7 +113,7 @@ function folderOf({ out, check }: Options, catalogue: Catalogue): Difference[] {
   return [];
 }
 
-function fileOf({ out, check, format, recordFormat }: Options, catalogue: Catalogue): Difference[] {
+function fileOf({ out, check, format }: Options, catalogue: Catalogue, recordFormat: Format): Difference[] {
   const text = format === 'html' ? htmlPage(catalogue) : documentText(catalogue, format, recordFormat);
   if (check) return checkDocument(out, text);
   writeDocument(out, text);

@@ -8,14 +8,14 @@ import { type Catalogue, type CatalogueOptions, makeCatalogue } from '../../src/
 import { jsonSchemaDocument } from '../../src/catalogue/json-schema.ts';
 import { markdownFiles } from '../../src/catalogue/markdown.ts';
 import { relocated } from '../../src/catalogue/references.ts';
-import { aggregate, all, customer, many } from './shop.ts';
+import { aggregate, all, customer, inTopics, many } from './shop.ts';
 
 const made = (aggregates = all, options: Partial<CatalogueOptions> = {}): Catalogue =>
   makeCatalogue(aggregates, { service: 'shop', release: '1.2.0', ...options });
-const topicOf = (aggregateType: string, type: string): string => `shop.${aggregateType}.${type}`;
+const stream = inTopics((aggregateType, type) => `shop.${aggregateType}.${type}`);
 
 test('everything that a definition says is there', () => {
-  const [one] = made([customer], { topicOf }).aggregates;
+  const [one] = made([customer], { stream }).aggregates;
   expect(one).toMatchObject({
     name: 'customer',
     storedName: 'client',
@@ -74,7 +74,7 @@ test('JSON Schema: each version by its $id, which takes its own examples and not
 test.each(formats.flatMap((format) => [true, false].map((hasTopics) => ({ format, hasTopics }))))(
   'AsyncAPI: its parser has nothing to say of records in $format, topics: $hasTopics',
   async ({ format, hasTopics }) => {
-    const given = made(all, { dialects: asyncapiDialects, topicOf: hasTopics ? topicOf : undefined });
+    const given = made(all, { dialects: asyncapiDialects, stream: hasTopics ? stream : undefined });
     const { document, diagnostics } = await new Parser().parse(JSON.stringify(asyncapiDocument(given, format)));
     expect(diagnostics.map(({ message, path }) => `${path.join('.')}: ${message}`)).toEqual([]);
     const messages = document!.allMessages().all();
@@ -99,7 +99,7 @@ test.each(formats.flatMap((format) => [true, false].map((hasTopics) => ({ format
 );
 
 test('AsyncAPI: one message for each version that may be in a topic; what is unknown is said', () => {
-  const given = asyncapiDocument(made([customer], { dialects: asyncapiDialects, topicOf }), 'trunkline') as any;
+  const given = asyncapiDocument(made([customer], { dialects: asyncapiDialects, stream }), 'trunkline') as any;
   expect(Object.keys(given.channels['shop.client.Registered'].messages)).toEqual([
     'customer.SignedUp.1',
     'customer.SignedUp.2',
@@ -130,7 +130,7 @@ test('references lead to where a schema stands; what has others is not moved', (
 });
 
 test('Markdown: front matter is one value a line, names stand in code, versions have folders', () => {
-  const files = markdownFiles(made(all, { topicOf }));
+  const files = markdownFiles(made(all, { stream }));
   const paths = [...files.keys()];
   expect(new Set(paths.map((path) => path.toLowerCase())).size).toBe(paths.length);
   const at = 'services/shop/events/customer.SignedUp';
@@ -155,7 +155,7 @@ test('Markdown: front matter is one value a line, names stand in code, versions 
 });
 
 test('five thousand event types take seconds', { timeout: 120_000 }, () => {
-  const given = made([many(5000)], { topicOf, dialects: asyncapiDialects });
+  const given = made([many(5000)], { stream, dialects: asyncapiDialects });
   expect(Object.keys((asyncapiDocument(given, 'trunkline') as any).components.messages)).toHaveLength(10_000);
   expect(Object.keys((jsonSchemaDocument(given) as any).$defs)).toHaveLength(10_000);
   expect(markdownFiles(given).size).toBeGreaterThan(20_000);

@@ -5,11 +5,11 @@ import { expect, test } from 'vitest';
 import { printable } from '../../src/base/printable.ts';
 import { makeCatalogue } from '../../src/catalogue/catalogue.ts';
 import { htmlPage } from '../../src/catalogue/html.ts';
-import { all, customer, hostile, many } from './shop.ts';
+import { all, customer, hostile, inTopics, many } from './shop.ts';
 
-const byEvent = (type: string, event: string): string => `${type}.${event}`;
+const byEvent = inTopics((type, event) => `${type}.${event}`);
 const pageOf = (aggregates = all): string =>
-  htmlPage(makeCatalogue(aggregates, { service: hostile.join(' '), release: '1.0.0', topicOf: byEvent }));
+  htmlPage(makeCatalogue(aggregates, { service: hostile.join(' '), release: '1.0.0', stream: byEvent }));
 
 const element = (page: string, name: string): string => {
   const found = [...page.matchAll(new RegExp(`<${name}>([^]*?)</${name}>`, 'g'))];

@@ -2,6 +2,7 @@
 // must carry as text.
 import { type AnyAggregate, defineAggregate, type EventSpec, event, versions } from 'trunkline';
 import { z } from 'zod';
+import type { PublishedStream } from '../../src/catalogue/published.ts';
 
 export const hostile = ['<script>alert(1)</script>', 'a\u2028b', '`{x}`', 'it\'s "&amp;', 'a/../../b', '$ref', '---'];
 
@@ -80,3 +81,9 @@ export const many = (count: number): AnyAggregate =>
       ]),
     ),
   );
+
+/** A stream with one topic for each name, or for each type: whatever is stored is in it. */
+export const inTopics = (topicOf: (aggregateType: string, eventType: string) => string): PublishedStream => ({
+  recordsOf: (aggregateType, type) => [{ type, schemaVersion: undefined, topic: topicOf(aggregateType, type) }],
+  integrationTopicOf: (aggregateType) => `integration.${aggregateType}`,
+});

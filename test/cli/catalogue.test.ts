@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { blocksOf, root, shownFiles } from '../docs/documents.ts';
 
@@ -72,12 +72,68 @@ test('topics are named as a start names them, by the name that is stored', () =>
   }
 });
 
-test('who gets an event, where a format has a place for it', () => {
+test('who gets an event, in each format', () => {
   const words = ['--handlers', path('../catalogue/handlers.ts'), '--out', 'read.out'];
   expect(run('--format', 'html', ...words).status).toBe(0);
   expect(text('read.out')).toContain('<code>handler welcome</code>');
-  const refused = run('--format', 'asyncapi', ...words);
-  expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining('--handlers is for markdown and html')]);
+  for (const format of ['asyncapi', 'json-schema']) {
+    expect(run('--format', format, ...words).status).toBe(0);
+    expect(text('read.out')).toContain('handler welcome');
+    expect(text('read.out')).toContain('ntegration events');
+  }
+});
+
+const config = path('../catalogue/config.ts');
+
+test('the options of a service say topics, chosen versions, entities and integration events', () => {
+  const runConfig = (...words: string[]) =>
+    runIn(folder, ['catalogue', '--config', config, '--out', 'all.out', ...words]);
+  expect(runConfig('--format', 'asyncapi')).toEqual({ status: 0, stdout: ['all.out is written'], stderr: '' });
+  const { channels, components, defaultContentType } = JSON.parse(text('all.out'));
+  expect(defaultContentType).toBe('application/cloudevents+json');
+  expect(Object.keys(channels)).toEqual(
+    expect.arrayContaining(['shop.order.Ordered', 'shop.stock.Repriced', 'shop.integration.order']),
+  );
+  expect(Object.keys(components.messages)).toEqual(expect.arrayContaining(['order.Placed.1', 'stock.Repriced.2']));
+  expect(runConfig('--format', 'html', '--handlers', path('../catalogue/handlers.ts')).status).toBe(0);
+  for (const said of ['shop.order.Ordered', 'entity stock', 'handler welcome', 'shop.integration.order']) {
+    expect(text('all.out')).toContain(said);
+  }
+  for (const [words, reason] of [
+    [['--topic-prefix', 'a'], '--topic-prefix is for --aggregates'],
+    [['--topic-template', 'a'], '--topic-template is for --aggregates'],
+    [['--record-format', 'trunkline'], '--record-format is for --aggregates'],
+    [['--aggregates', aggregates], 'name either --aggregates or --config'],
+  ] as const) {
+    const refused = runConfig('--format', 'asyncapi', ...words);
+    expect([refused.status, refused.stderr]).toEqual([2, expect.stringContaining(reason)]);
+  }
+  const none = runIn(folder, ['catalogue', '--format', 'html', '--out', 'none.out']);
+  expect([none.status, none.stderr]).toEqual([2, expect.stringContaining('name either --aggregates or --config')]);
+});
+
+test.each([
+  ['export default {};', "its module's default export must have `aggregates`"],
+  ['export const one = 1;', "its module's default export must have `aggregates`"],
+  ['import { order } from ORDER; export default { aggregates: [order], entities: 7 };', 'entities'],
+  [
+    "import { order } from ORDER; import { kafka } from KAFKA; export default { aggregates: [order], stream: kafka({ brokers: ['localhost:9'], versions: { Nope: 1 } }) };",
+    "'Nope' is no event",
+  ],
+  [
+    "import { order } from ORDER; import { kafka } from KAFKA; export default { aggregates: [order], stream: kafka({ brokers: ['localhost:9'], integration: ORDER }) };",
+    'must be a list of integration',
+  ],
+])('options that a start refuses are refused: %s', (source, reason) => {
+  const module = join(folder, 'options.ts');
+  const kafka = new URL('../../src/kafka.ts', import.meta.url).href;
+  const order = JSON.stringify(pathToFileURL(config).href);
+  writeFileSync(module, source.replaceAll('ORDER', order).replaceAll('KAFKA', JSON.stringify(kafka)));
+  const { status, stderr } = runIn(folder, ['catalogue', '--config', module, '--format', 'html', '--out', 'no.out']);
+  expect([status, stderr.split('\n')]).toEqual([
+    source.includes('aggregates') ? 1 : 2,
+    [expect.stringContaining(reason), ''],
+  ]);
 });
 
 test.each([

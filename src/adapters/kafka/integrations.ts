@@ -1,5 +1,6 @@
 // What the mappings of a user's module make of a command's events. Flush thread.
 
+import { TrunklineError } from '../../base/errors.ts';
 import { own } from '../../base/own.ts';
 import type { StoredEvent } from '../../model/event.ts';
 import { Evolution } from '../../model/evolution.ts';
@@ -9,6 +10,14 @@ import { type Integration, type IntegrationEvent, type Mapped, refusePromise } f
 interface Reading extends Integration {
   /** How its aggregate's stored events are read. */
   readonly evolution: Evolution;
+}
+
+/** The default export of the user's module. @throws InvalidOptions */
+export function checkIntegrations(made: unknown): readonly Integration[] {
+  const isMapping = (one: any): boolean => typeof one?.aggregateType === 'string' && typeof one.mapping === 'object';
+  if (Array.isArray(made) && made.every(isMapping)) return made as Integration[];
+  const reason = 'its default export must be a list of integration(…)';
+  throw new TrunklineError('InvalidOptions', { option: 'stream.integration', reason });
 }
 
 /** The mappings of a user's module, together. */

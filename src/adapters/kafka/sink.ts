@@ -19,8 +19,7 @@ import { importUserModule } from '../../base/user-module.ts';
 import type { Batch, Sink, SinkInfo } from '../../log/sink.ts';
 import { Checkpoint, type Found, noteFile, readNote, writeNote } from './checkpoint.ts';
 import { connect } from './connect.ts';
-import type { Integration } from './integration.ts';
-import { Integrations } from './integrations.ts';
+import { checkIntegrations, Integrations } from './integrations.ts';
 import type { KafkaSettings } from './kafka-options.ts';
 import { PartitionMemory } from './partition-memory.ts';
 import { endOfPart, type Part, Planner, type PlannerParts, type SetAside } from './plan.ts';
@@ -60,11 +59,7 @@ export async function createSink(options: unknown, info: SinkInfo): Promise<Sink
 
 async function integrationsOf(module: string | undefined): Promise<Integrations> {
   if (module === undefined) return new Integrations([]);
-  const made: unknown = (await importUserModule(module)).default;
-  const isMapping = (one: any): boolean => typeof one?.aggregateType === 'string' && typeof one.mapping === 'object';
-  if (Array.isArray(made) && made.every(isMapping)) return new Integrations(made as Integration[]);
-  const reason = 'its default export must be a list of integration(…)';
-  throw new TrunklineError('InvalidOptions', { option: 'stream.integration', reason });
+  return new Integrations(checkIntegrations((await importUserModule(module)).default));
 }
 
 class KafkaSink implements Sink {
