@@ -65,6 +65,20 @@ describe('a chain of versions', () => {
     expect(read({ E: chain }, 'E', 3, newest)).toBe(newest);
   });
 
+  test('leads down as well, each step by its own function', () => {
+    const both = versions<{ a: number }>()
+      .next<{ b: string }>(({ a }) => ({ b: `${a}` }), { down: ({ b }) => ({ a: Number(b) }) })
+      .next<{ c: string[] }>(({ b }) => ({ c: [b] }), { down: ({ c }) => ({ b: c[0]! }) })
+      .next<{ d: string }>(({ c }) => ({ d: c.join() }), { down: ({ d }) => ({ c: d.split(',') }) });
+    const payloads = [{ a: 1 }, { b: '1' }, { c: ['1'] }, { d: '1' }];
+    const evolution = evolutionOf(definition({ E: both }));
+    for (const [from, given] of payloads.entries()) {
+      for (const [to, expected] of payloads.entries()) {
+        expect(evolution.convert('E', both, [from + 1, to + 1], given, place)).toEqual(expected);
+      }
+    }
+  });
+
   test('is immutable: each method returns a new declaration', () => {
     const first = versions<{ a: number }>();
     first.next<{ a: number; b: number }>((old) => ({ ...old, b: 0 }));

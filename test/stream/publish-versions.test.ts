@@ -46,9 +46,9 @@ test('the newest version, by today’s name: older events are led up', async () 
   ]);
 });
 
-test('two at once, each once, under schemas of their own; and an event that cannot be made is set aside in that version alone', async () => {
+test('two at once, each once, under schemas of their own; and an event that cannot be made is set aside in that version alone, which holds back none behind it', async () => {
   const url = await sharedRegistry();
-  const versions = { 'sale.Opened': 1, Agreed: 2 };
+  const versions = { Agreed: 2, 'sale.Opened': 1 };
   const { prefix, found, errors, runtime } = await publish(
     await inFlight('1', 'broken'),
     { versions, registry: { url } },
@@ -57,20 +57,20 @@ test('two at once, each once, under schemas of their own; and an event that cann
   const of = (id: string) => found.filter(({ key }) => key === id);
   expect(of('b').map((one) => shown(one, 5))).toEqual([['Opened', 1, { total: 'broken' }]]);
   expect(of('s').map((one) => shown(one, 5))).toEqual([
-    ['Opened', 1, { total: '1' }],
     ['Agreed', 2, { total: '1', currency: 'EUR' }],
-    ['Opened', 1, { total: '2' }],
+    ['Opened', 1, { total: '1' }],
     ['Agreed', 2, { total: '2', currency: 'USD' }],
+    ['Opened', 1, { total: '2' }],
   ]);
   const ids = of('s').map(({ headers }) => headers['event-id']!);
-  expect([ids[1], ids[3]]).toEqual([`${ids[0]}/Agreed/2`, `${ids[2]}/Agreed/2`]);
+  expect([ids[1], ids[3]]).toEqual([`${ids[0]}/Opened/1`, `${ids[2]}/Opened/1`]);
   const idOf = async (type: string): Promise<number> => {
     const answer = await fetch(`${url}/subjects/${prefix}.sale-${type}/versions/latest`);
     return ((await answer.json()) as { id: number }).id;
   };
   const [opened, agreed] = [await idOf('Opened'), await idOf('Agreed')];
   expect(opened).not.toBe(agreed);
-  expect(of('s').map(({ value }) => value.readInt32BE(1))).toEqual([opened, agreed, opened, agreed]);
+  expect(of('s').map(({ value }) => value.readInt32BE(1))).toEqual([agreed, opened, agreed, opened]);
   const told = await until(
     () => errors,
     ({ length }) => length > 0,
@@ -119,4 +119,30 @@ test('what is in flight over a deploy goes out under the schema that its own rel
   expect(found.map(({ value }) => value.readInt32BE(1))).toEqual(ids);
   expect(await idOf('Closed', 2)).not.toBe(ids[1]);
   expect(runtime.status().setAside).toEqual({});
+});
+
+test('a version that the registry does not know is set aside, and gets no schema of another; an old name’s may be given', async () => {
+  const registry = { url: await sharedRegistry(), schemas: { 'sale.Opened': { type: 'object' } } };
+  const { prefix, stream, records } = await setUp({ registry });
+  const { errors, logger } = keepingLogger();
+  const dataDir = scratchFolder();
+  {
+    await using before = await startRuntime({ dataDir, aggregates: [Before] });
+    await before.ref(Before, 's').open('1');
+    await before.ref(Before, 's').close('done');
+  }
+  const runtime = await startRuntime({ dataDir, aggregates: [Sale], stream, logger });
+  await runtime.ref(Sale, 's').with({ ack: 'published' }).agree('2');
+  const found = await records(2, `${prefix}.sale`);
+  expect(found.map((one) => shown(one, 5).slice(0, 2))).toEqual([
+    ['Opened', 1],
+    ['Agreed', 2],
+  ]);
+  const told = await until(
+    () => errors,
+    ({ length }) => length > 0,
+  );
+  const details = { eventType: 'Closed', reason: 'its version 1 has no schema in the registry' };
+  expect(told).toMatchObject([{ code: 'EventQuarantined', details }]);
+  expect(runtime.status().setAside).toEqual({ kafka: 1 });
 });

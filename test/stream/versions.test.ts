@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { checkVersions } from '../../src/adapters/kafka/settings.ts';
 import { Shapes } from '../../src/adapters/kafka/shapes.ts';
 import { Published } from '../../src/adapters/kafka/versions.ts';
-import { defineAggregate, event } from '../../src/index.ts';
+import { defineAggregate, event, versions } from '../../src/index.ts';
 import { declaredEvents } from '../../src/model/catalogue.ts';
 import { Sale } from './sales.ts';
 
@@ -14,7 +14,19 @@ const Other = defineAggregate('other', {
   evolve: { Closed: (state) => state, Noted: (state) => state },
   commands: {},
 });
-const events = declaredEvents([Sale, Other]);
+/** Of its three versions the second one cannot be led back. */
+const Parcel = defineAggregate('parcel', {
+  module: 'file:///nowhere/parcel.ts',
+  state: () => ({}),
+  events: {
+    Weighed: versions<{ g: number }>()
+      .next<{ kg: number }>(({ g }) => ({ kg: g / 1000 }))
+      .next<{ grams: number }>(({ kg }) => ({ grams: kg * 1000 }), { down: ({ grams }) => ({ kg: grams / 1000 }) }),
+  },
+  evolve: { Weighed: (state) => state },
+  commands: {},
+});
+const events = declaredEvents([Sale, Other, Parcel]);
 const published = (versions: Record<string, number | number[]>): Published =>
   new Published(events, checkVersions(versions));
 const refusal = (versions: unknown): string => {
@@ -61,6 +73,8 @@ test('what cannot be is refused, by name', () => {
   expect(refusal({ 'other.Agreed': 1 })).toContain("'other.Agreed' is no event");
   expect(refusal({ Agreed: 3 })).toContain("'Agreed' has no version 3: it can be read in 1 to 2");
   expect(refusal({ 'sale.Closed': 1 })).toContain('no `down` leads from version 2 back to 1');
+  expect(refusal({ Weighed: 1 })).toContain('no `down` leads from version 2 back to 1'); // though one leads to 2
+  expect(refusal({ Weighed: 2 })).toBe('none');
   expect(refusal({ Closed: 2 })).toContain("'Closed' has no version 2"); // the other aggregate's
   expect(refusal({ Agreed: [1, 1] })).toContain("version 1 of 'Agreed' is there twice");
   expect(refusal({ 'deal.Agreed': 1, Agreed: 1 })).toContain('is there twice');

@@ -212,8 +212,9 @@ export class Planner {
     const schemaId = schemas?.idOf(aggregateType, type, event.schemaVersion);
     const obstacle = this.topicFault(topic) ?? claims.obstacle(topic, aggregateType, isRelayed);
     if (obstacle !== undefined) setAside.push(refusal(event, obstacle));
-    else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
-    else {
+    else if (schemas && schemaId === undefined) {
+      setAside.push(refusal(event, `its version ${event.schemaVersion} has no schema in the registry`));
+    } else {
       const formatted = formatEvent(settings.format, event, schemaId);
       drafts.push({ topic, key: event.aggregateId, formatted, event, isRelayed });
     }

@@ -68,8 +68,8 @@ export class Schemas {
   private readonly settings: NonNullable<KafkaSettings['registry']>;
   private readonly format: Format;
   private readonly registry: Registry;
-  /** Of an event's newest version here, and of all whose version has none of its own. */
-  private readonly ids = new Map<string, number>();
+  /** Of names that no declared event has today: what is given for one stands for all its versions, which nothing tells here. */
+  private readonly idsOfNames = new Map<string, number>();
   private readonly idsOfVersions = new Map<string, number>();
   private knowsPast = false;
 
@@ -97,7 +97,7 @@ export class Schemas {
       const { aggregateType, type, schemaVersion, jsonSchema } = event;
       const name = nameOf(event);
       const version = `${name}@${schemaVersion}`;
-      if (this.idsOfVersions.has(version)) continue;
+      if (this.idsOfVersions.has(version) || this.idsOfNames.has(name)) continue;
       const isNewest = (declared.get(name) ?? schemaVersion) === schemaVersion;
       // What is given is the newest version's.
       const payload = (isNewest ? (own(this.settings.schemas, name) as Json | undefined) : undefined) ?? jsonSchema;
@@ -115,8 +115,8 @@ export class Schemas {
       }
       subjects.set(subject, name);
       const id = await this.registry.register(subject, schemaOfValue(this.format, payload, type));
-      this.idsOfVersions.set(version, id);
-      this.ids.set(name, id);
+      if (declared.has(name)) this.idsOfVersions.set(version, id);
+      else this.idsOfNames.set(name, id);
     }
     if (!this.knowsPast) for (const event of events) await this.findPast(event, topicOf);
     this.knowsPast = true;
@@ -130,7 +130,6 @@ export class Schemas {
     const { aggregateType, names = [event.type], versions = [] } = event;
     for (const type of names) {
       const name = `${aggregateType}.${type}`;
-      if (type !== event.type && this.ids.has(name)) continue; // it is given
       const subject = this.subjectIfAny(topicOf, aggregateType, type);
       if (subject === undefined) continue;
       for (const { schemaVersion, jsonSchema } of versions) {
@@ -142,10 +141,10 @@ export class Schemas {
     }
   }
 
-  /** Undefined: the event has no schema here. */
+  /** Undefined: this version of the event has no schema here. That of another one would say of its payload what is not so. */
   idOf(aggregateType: string, type: string, schemaVersion: number): number | undefined {
     const name = `${aggregateType}.${type}`;
-    return this.idsOfVersions.get(`${name}@${schemaVersion}`) ?? this.ids.get(name);
+    return this.idsOfVersions.get(`${name}@${schemaVersion}`) ?? this.idsOfNames.get(name);
   }
 
   /** A naming of topics may know no names of the past. */
