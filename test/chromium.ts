@@ -126,8 +126,10 @@ class Page {
     } else if (method === 'Page.loadEventFired') this.loaded();
     else if (method === 'Network.requestWillBeSent') this.requests.push(params.request.url);
     else if (method === 'Runtime.exceptionThrown') this.faults.push(params.exceptionDetails.exception?.description);
-    else if (method === 'Log.entryAdded') this.faults.push(params.entry.text);
-    else if (method === 'Runtime.consoleAPICalled') this.faults.push(`console.${params.type}`);
+    else if (method === 'Log.entryAdded') {
+      // Other levels are advice, as that a fragment of the address goes before autofocus.
+      if (params.entry.level === 'error') this.faults.push(params.entry.text);
+    } else if (method === 'Runtime.consoleAPICalled') this.faults.push(`console.${params.type}`);
     else if (method === 'Page.javascriptDialogOpening') this.faults.push(`dialog: ${params.message}`);
   }
 }
