@@ -11,7 +11,8 @@ export function countsLine({ aggregates, events, different, seconds }: Rehearsal
 
 /** All that a rehearsal has found. */
 export function rehearsalLines(result: Rehearsal): string[] {
-  const { differences, different, ignored, failedAlike, incomplete, onlyOld, onlyNew, notStored, next } = result;
+  const { differences, different, ignored, failedAlike, incomplete, onlyOld, onlyNew, entities, notStored, next } =
+    result;
   const left = different - differences.length;
   return [
     ...differences.flatMap(differenceLines),
@@ -22,6 +23,7 @@ export function rehearsalLines(result: Rehearsal): string[] {
     ...(incomplete > 0 ? [`${incomplete.toLocaleString('en')} left out: the store has not all of their events`] : []),
     ...onlyOld.map((name) => `${name} is in --old alone: not compared`),
     ...onlyNew.map((name) => `${name} is in --new alone: not compared`),
+    ...entities.map((name) => `${name} is an entity, which has no reducers: not compared`),
     ...(notStored > 0
       ? [`${notStored.toLocaleString('en')} positions of the log are not in the store yet: not compared`]
       : []),
@@ -54,13 +56,15 @@ function differenceLines(difference: RehearsalDifference): string[] {
 
 /** A rehearsal that has looked at nothing is no success. undefined: something was compared. */
 export function nothingCompared(result: Rehearsal, narrowing: readonly string[], asked: string): string | undefined {
-  const { aggregates, incomplete, leftOut } = result;
-  if (aggregates > incomplete) return undefined;
-  const why =
-    incomplete > 0
-      ? `the store has all events of none of ${incomplete.toLocaleString('en')} aggregates`
-      : leftOut > 0
-        ? `${narrowing.join(' and ')} left out all of ${leftOut.toLocaleString('en')} aggregates`
-        : `the store has no aggregate ${asked}`;
-  return `nothing was compared: ${why}`;
+  const { aggregates, incomplete, failedAlike, leftOut, entities } = result;
+  if (aggregates > incomplete + failedAlike) return undefined;
+  const reasons = [
+    ...(incomplete > 0 ? [`the store has all events of none of ${incomplete.toLocaleString('en')} aggregates`] : []),
+    ...(failedAlike > 0 ? [`neither side can fold ${failedAlike.toLocaleString('en')} aggregates`] : []),
+  ];
+  if (reasons.length === 0 && leftOut > 0)
+    reasons.push(`${narrowing.join(' and ')} left out all of ${leftOut.toLocaleString('en')} aggregates`);
+  if (reasons.length === 0)
+    reasons.push(asked === '' ? `${entities.join(', ')} has no reducers` : `the store has no aggregate ${asked}`);
+  return `nothing was compared: ${reasons.join(', and ')}`;
 }

@@ -131,9 +131,12 @@ const narrowing = ({ sample, since, until }: Options): string[] =>
     given === undefined ? [] : [name],
   );
 
-function askedFor({ aggregate, id, from }: Options, old: readonly AnyAggregate[], { onlyOld }: Rehearsal): string {
+/** '': there was no type of which both sides have reducers. */
+function askedFor({ aggregate, id, from }: Options, old: readonly AnyAggregate[], result: Rehearsal): string {
   if (id !== undefined) return `${aggregate}/${id}`;
-  const types = aggregate ?? old.flatMap(({ name }) => (onlyOld.includes(name) ? [] : [name])).join(', ');
+  const left = [...result.onlyOld, ...result.entities];
+  const types = aggregate ?? old.flatMap(({ name }) => (left.includes(name) ? [] : [name])).join(', ');
+  if (types === '') return '';
   return `of ${types}${from === undefined ? '' : ` from ${from.aggregateType}/${from.aggregateId} on`}`;
 }
 

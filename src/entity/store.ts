@@ -1,7 +1,7 @@
 // `runtime.store`: the event store as users have it. Reads show everything that was written before they were called: they
 // wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
 
-import { checkAggregate, checkId, checkInteger, invalid } from '../base/checks.ts';
+import { checkAggregate, checkId, checkInteger } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checkFields } from '../base/known-fields.ts';
 import { printAs } from '../base/one-line.ts';
@@ -11,6 +11,7 @@ import type { NewEvent, StoredEvent } from '../model/event.ts';
 import {
   checkAggregateId,
   checkMoment,
+  checkReducers,
   checkTypeQuery,
   checkVersionRange,
   type Definitions,
@@ -149,8 +150,7 @@ export class RuntimeStore implements EventStore {
     id: string,
     moment: AsOf,
   ): Promise<StateAt<StateOf<A>> | undefined> {
-    checkAggregate(aggregate);
-    if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
+    checkReducers(aggregate);
     checkId('aggregate id', id);
     const asGiven = checkMoment(moment);
     await this.caughtUp();

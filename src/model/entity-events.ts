@@ -16,10 +16,11 @@ type Events = Record<string, EventSpec<any, any>>;
 export interface EntityEvents<Name extends string = any, E extends Events = any>
   extends Aggregate<Name, undefined, E, Record<never, never>> {}
 
-const made = new WeakSet<object>();
+const mark = Symbol.for('trunkline.EntityEvents');
 
+/** Whether something was made by `defineEntityEvents`, of this copy of the package or of another one. */
 export const isEntityEvents = (value: unknown): value is EntityEvents =>
-  typeof value === 'object' && value !== null && made.has(value);
+  typeof value === 'object' && value !== null && mark in value;
 
 /**
  * Declare the events of an entity, for the runtime's option `entities` and for `AggregateRoot`.
@@ -53,13 +54,12 @@ export function defineEntityEvents<const Name extends string, E extends Events>(
   }
   const { events, retired = [], skipped = [] } = spec;
   checkPast({ events, retired, renamedFrom: [], skipped }, fail);
-  const entity = Object.freeze({
+  const entity = {
     ...{ name, events, retired: [...retired], skipped: takenSkipped(skipped) },
     ...{ renamedFrom: Object.freeze([]), module: '', state: () => undefined, evolve: {}, commands: {} },
     snapshot: { every: 0, version: 1 },
-  }) as unknown as EntityEvents<Name, E>;
-  made.add(entity);
-  return entity;
+  };
+  return Object.freeze(Object.defineProperty(entity, mark, { value: true })) as unknown as EntityEvents<Name, E>;
 }
 
 /** A payload as its validator makes it, and its version. */

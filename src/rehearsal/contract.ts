@@ -81,6 +81,8 @@ export interface Rehearsal extends RehearsalCounts {
   /** Aggregates that one side alone defines: not compared. */
   readonly onlyOld: readonly string[];
   readonly onlyNew: readonly string[];
+  /** Declared entities of either side: they have no reducers, so there is nothing to compare. */
+  readonly entities: readonly string[];
   /** Aggregates of these types that are stored, and that `sample`, `since` and `until` leave out. */
   readonly leftOut: number;
   /** Patterns of `ignore` that no difference lies in, or none that the others do not cover. */

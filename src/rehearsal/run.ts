@@ -86,7 +86,7 @@ class Run {
   async all(): Promise<Rehearsal> {
     const { turns } = this;
     const { from, aggregateType: type } = this.wanted;
-    const { pairs, onlyOld, onlyNew } = this.sides;
+    const { pairs, onlyOld, onlyNew, entities } = this.sides;
     const running: Promise<Outcome>[] = [];
     let isEnded = false;
     for (const pair of pairs) {
@@ -110,6 +110,7 @@ class Run {
       differences: this.differences,
       onlyOld,
       onlyNew,
+      entities,
       leftOut: this.leftOut,
       unusedIgnore: this.ignored.unused,
       notStored: this.notStored,

@@ -4,12 +4,22 @@ import { checkAggregate, checkDate, checkId, checkInteger, checkTypeList, invali
 import { checkFields, fieldsOf, taken } from '../base/known-fields.ts';
 import type { AggregateLike, AnyAggregate } from '../model/aggregate.ts';
 import { checkEventNames } from '../model/catalogue.ts';
+import { isEntityEvents } from '../model/entity-events.ts';
 import { storeQueryFields } from './query.ts';
 import type { AsOf, StoreQuery, TypeQuery } from './store.ts';
 
 export function checkAggregateId(aggregate: AnyAggregate | string, id: string): void {
   checkAggregate(aggregate);
   checkId('aggregate id', id);
+}
+
+/** What an aggregate's events are folded by. */
+export function checkReducers(aggregate: AnyAggregate): void {
+  checkAggregate(aggregate);
+  if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
+  if (!isEntityEvents(aggregate)) return;
+  const reason = 'is made by defineEntityEvents(), which has no reducers; rebuild() an entity from its events instead';
+  invalid('aggregate', aggregate.name, reason);
 }
 
 export function checkVersionRange(version: number, limit: number | undefined): void {

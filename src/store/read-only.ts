@@ -11,7 +11,14 @@ import { checkAggregates } from '../model/aggregates-option.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { Evolution } from '../model/evolution.ts';
 import { loadAdapter, type StoreArchive, StoreOptions, storeRule } from './adapter.ts';
-import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from './arguments.ts';
+import {
+  checkAggregateId,
+  checkMoment,
+  checkReducers,
+  checkTypeQuery,
+  checkVersionRange,
+  takeQuery,
+} from './arguments.ts';
 import { EvolvedArchive } from './evolved-archive.ts';
 import type {
   AsOf,
@@ -123,6 +130,7 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     id: string,
     moment: AsOf,
   ): Promise<StateAt<StateOf<A>> | undefined> {
+    checkReducers(aggregate);
     checkAggregateId(aggregate, id);
     return this.archive.stateAt(aggregate, id, checkMoment(moment));
   }

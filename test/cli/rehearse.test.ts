@@ -122,6 +122,28 @@ describe('in a data directory', () => {
     expect([json.status, JSON.parse(json.stdout)]).toMatchObject([3, { aggregates: 0 }]);
   });
 
+  test.each<[string, string, string]>([
+    [
+      'entities',
+      `export const Stock = defineEntityEvents('stock', { events: { Counted: event() } });`,
+      'stock has no reducers',
+    ],
+    [
+      'what neither side can fold',
+      `const { name, ...rest } = Order;
+       const LineAdded = () => { throw new RangeError('no'); };
+       export const Failing = { name, ...rest, evolve: { ...Order.evolve, LineAdded } };`,
+      'neither side can fold 3 aggregates',
+    ],
+  ])('what compares nothing is no success: %s', (what, code, why) => {
+    const file = join(folder, `${what.split(' ')[0]}.ts`);
+    const index = new URL('../../src/index.ts', import.meta.url).href;
+    const head = `import { defineEntityEvents, event } from ${JSON.stringify(index)};\nimport { Order } from ${JSON.stringify(old)};\n`;
+    writeFileSync(file, head + code);
+    const { status, stderr } = run(['--old', file, '--new', file, '--data-dir', dataDir]);
+    expect([status, stderr]).toEqual([3, expect.stringContaining(`trunkline: nothing was compared: ${why}\n`)]);
+  });
+
   test('a release that cannot read it, and the two the wrong way round', () => {
     const forgotten = join(folder, 'forgotten.ts');
     const text = `
@@ -134,7 +156,7 @@ describe('in a data directory', () => {
     const fails = run(here(forgotten));
     expect(fails.status).toBe(1);
     expect(fails.stdout).toMatch(
-      /: fails\n {2}--new fails: UnknownEventType: order\/o-\d+, event \d+ at position \d+: 'order' has no event 'Discounted'/,
+      /: fails\n {2}--new fails: UnknownEventType: order\/o-\d+, event \d+ \([-0-9a-f]+\) at position \d+: 'order' has no event 'Discounted'/,
     );
     expect(fails.stdout).not.toContain('swapped');
     const swapped = run(['--old', forgotten, '--new', old, '--data-dir', dataDir]);

@@ -8,6 +8,7 @@ import {
   event,
   eventReader,
   type NewEvent,
+  openEventStore,
   postgres,
   type Runtime,
   type StoredEvent,
@@ -310,3 +311,19 @@ test('a validator that transforms runs once, whichever way an event takes; an ol
   expect(await errorOf(runtime.publisher.publish(older))).toMatchObject({ code: 'UpcastFailed' });
   expect(Object.isFrozen(data)).toBe(false);
 }, 60_000);
+
+test('entities have no reducers: who asks for a state is told so', async () => {
+  const runtime = await started([Today]);
+  await runtime.publisher.publish(stock('Repriced', { cents: 100 }));
+  const told = { code: 'InvalidOptions', message: expect.stringContaining('no reducers') };
+  expect(await errorOf(runtime.store.stateAt(Today, 'ACME', { version: 1 }))).toMatchObject(told);
+  expect(await errorOf(runtime.state(Today, 'ACME'))).toMatchObject({ code: 'UnknownAggregateType' });
+  expect(await errorOf(runtime.rehearse({ new: [Today] }))).toMatchObject({ code: 'InvalidOptions' });
+  await using alone = await openEventStore(postgres({ connectionString: await migratedDatabase() }), {
+    aggregates: [Today],
+  });
+  expect(await errorOf(alone.stateAt(Today, 'ACME', { version: 1 }))).toMatchObject(told);
+  expect(await errorOf(alone.stateAt('stock' as never, 'ACME', { version: 1 }))).toMatchObject({
+    code: 'InvalidOptions',
+  });
+});

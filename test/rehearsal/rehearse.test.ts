@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createRuntime } from '../../src/index.ts';
 import { type AnyAggregate, defineAggregate } from '../../src/model/aggregate.ts';
+import { defineEntityEvents } from '../../src/model/entity-events.ts';
 import { event, versions } from '../../src/model/event-spec.ts';
 import { type Rehearsal, type RehearsalOptions, rehearse } from '../../src/testing.ts';
 import { errorOf, until } from '../runtime/scratch.ts';
@@ -196,6 +197,19 @@ describe('which aggregates', () => {
   test('one side alone: said, not compared', async () => {
     const result = await rehearse({ dataDir, old: [Order, Basket], new: [Order, changedName('parcel')] });
     expect(result).toMatchObject({ aggregates: 30, onlyOld: ['basket'], onlyNew: ['parcel'] });
+  });
+
+  test('declared entities: said, not compared, whichever side has them', async () => {
+    const Stock = defineEntityEvents('stock', { events: { Counted: event<{ pieces: number }>() } });
+    const both = await rehearse({ dataDir, old: [Order, Stock], new: [Order, Stock] });
+    expect(both).toMatchObject({ aggregates: 30, failedAlike: 0, onlyOld: [], onlyNew: [], entities: ['stock'] });
+    const alone = { aggregates: 0, failedAlike: 0, entities: ['stock'] };
+    expect(await rehearse({ dataDir, old: [Stock], new: [Stock] })).toMatchObject(alone);
+    expect(await rehearse({ dataDir, old: [Stock], new: [changedName('stock')] })).toMatchObject(alone);
+    expect(await errorOf(rehearse({ dataDir, old: [Stock], new: [Stock], aggregateType: 'stock' }))).toMatchObject({
+      code: 'InvalidOptions',
+      message: expect.stringContaining('these are none'),
+    });
   });
 
   test('by type, id, sample', async () => {

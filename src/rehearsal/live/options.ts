@@ -4,6 +4,7 @@ import { checkFunction, checkInteger, checkSignal, invalid } from '../../base/ch
 import { checkFields, fieldsOf, taken } from '../../base/known-fields.ts';
 import { checkModule } from '../../base/user-module.ts';
 import { checkAggregates } from '../../model/aggregates-option.ts';
+import { isEntityEvents } from '../../model/entity-events.ts';
 import type { LiveRehearsalOptions } from './contract.ts';
 
 const fields = fieldsOf<LiveRehearsalOptions>({
@@ -39,6 +40,8 @@ export function checkLiveOptions(
     invalid('context', undefined, reason);
   }
   checkAggregates(options.new, own.moduleRoots, 'new');
+  for (const { name } of options.new.filter(isEntityEvents))
+    invalid('new', name, 'is made by defineEntityEvents(), which has no commands');
   return options;
 }
 
