@@ -135,6 +135,7 @@ export type {
 export type { RangeOptions, WaitOptions } from './subscriptions/reading-options.ts';
 export type { ReplayOptions, ReplayProgress } from './subscriptions/replay.ts';
 export type { PendingTimer, PendingTimers, TimerQuery } from './timers/pending-timers.ts';
+export type { Schedule, ScheduleOptions, Schedules, ScheduleTarget } from './timers/schedules.ts';
 export type { Carriable, CarriableFields, Carried, DeepReadonly, ReadState } from './wire/carried.ts';
 export { newId } from './wire/ids.ts';
 export type { Address } from './wire/message.ts';

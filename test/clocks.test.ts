@@ -20,6 +20,7 @@ const datesMeant: Readonly<Record<string, readonly [count: number, reason: strin
   'shard/outcome.ts': [1, 'occurredAt and id of the frame'],
   'shard/shard.ts': [1, 'occurredAt of events and of messages'],
   'shard/snapshots.ts': [1, 'occurredAt and id of the frame'],
+  'timers/schedules.ts': [4, 'slots are dates of the world'],
   'timers/timers.ts': [2, 'whether a timer is due: its date is one of the world'],
   'entity/aggregate-root.ts': [1, 'occurredAt'],
   'entity/publish-ring.ts': [1, 'occurredAt and ids'],

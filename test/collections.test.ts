@@ -36,6 +36,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'dispatch/timer-feed.ts': { gathered: 'taken once timers of the last run are read' },
   'timers/due-heap.ts': { heap: 'shift(); keepFirst() beyond a limit' },
   'timers/keeping.ts': { changes: 'a second later, or at many, they go into the tables' },
+  'timers/schedules.ts': { running: 'stop()', messages: 'one slot' },
   'timers/timers.ts': {
     current: 'end(), and kept() of those that are due later than the line reaches',
     delivered: 'ended(); at most 1,024',

@@ -30,12 +30,16 @@ export class Refs {
     this.classes = new Map(aggregates.map((one, index) => [one.name, refClass(one, index, sender)]));
   }
 
+  /** @throws UnknownAggregateType */
+  definition(type: string): AnyAggregate {
+    const definition = this.definitions.get(type);
+    if (definition !== undefined) return definition;
+    throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.classes.keys()] });
+  }
+
   /** @throws UnknownAggregateType, InvalidId */
   of(type: string, id: string): AnyRef {
-    const definition = this.definitions.get(type);
-    const Ref = definition && this.classes.get(definition.name);
-    if (!Ref)
-      throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.classes.keys()] });
+    const Ref = this.classes.get(this.definition(type).name)!;
     checkId('aggregate id', id);
     return new Ref(id);
   }

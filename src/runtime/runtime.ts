@@ -31,6 +31,7 @@ import type { RunningRehearsal } from '../rehearsal/live/rehearsals.ts';
 import { callerOf, isInsideShard, noteViolation } from '../shard/shard-guard.ts';
 import type { EventQuery, StateAt } from '../store/store.ts';
 import type { PendingTimers } from '../timers/pending-timers.ts';
+import type { Schedules } from '../timers/schedules.ts';
 import type { ReadState } from '../wire/carried.ts';
 import { mintId } from '../wire/ids.ts';
 import { deepFreeze } from '../wire/payload.ts';
@@ -87,6 +88,8 @@ export class Runtime implements AsyncDisposable {
   readonly projections: Projections;
   /** What happens once for a key, and the tables that effects have written. */
   readonly effects: EffectTables;
+  /** A command that comes again and again, by the clock. See {@link Schedules.start}. */
+  readonly schedule: Schedules['start'];
   /** Durable timers that are not due yet. */
   readonly timers: PendingTimers;
   /** A durable handler: every event that it wants, at least once. Short for {@link Subscriptions.subscribe}. */
@@ -113,6 +116,7 @@ export class Runtime implements AsyncDisposable {
     this.store = stages.store;
     this.publisher = stages.publisher;
     this.timers = stages.timers;
+    this.schedule = (...schedule) => stages.schedules.start(...schedule);
     this.subscriptions = new Subscriptions(stages.handlers);
     this.projections = new Projections(stages.handlers);
     this.effects = new EffectTables(stages.handlers);
@@ -239,8 +243,8 @@ export class Runtime implements AsyncDisposable {
     checkRecord('publishing', publishing);
     const { dispatch, flushThread, options } = this.stages;
     for (const name of Object.keys(publishing)) {
-      const [aggregate, eventType] = splitOnce(name);
-      if (eventType !== undefined) dispatch.refs.checkEventNames([eventType], [aggregate]);
+      const [aggregate = '', ...eventType] = name.split('.'); // a type of events may hold dots
+      if (eventType.length > 0) dispatch.refs.checkEventNames([eventType.join('.')], [aggregate]);
     }
     return flushThread.configure(options.stream?.name, { publishing });
   }
@@ -340,10 +344,4 @@ printAs(Runtime, (runtime) => {
 function* runningIn({ handlers, publisher }: Stages): Iterable<Running> {
   yield* handlers.running();
   yield* publisher.commits.running();
-}
-
-/** `{aggregateType}.{eventType}`; types of aggregates may hold dots, types of events as well: the first dot counts. */
-function splitOnce(name: string): [string, string | undefined] {
-  const at = name.indexOf('.');
-  return at < 0 ? [name, undefined] : [name.slice(0, at), name.slice(at + 1)];
 }

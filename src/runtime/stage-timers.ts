@@ -2,6 +2,7 @@
 import { unawaited } from '../base/guarded.ts';
 import { PendingTimers } from '../timers/pending-timers.ts';
 import { recoverTimers } from '../timers/recovery.ts';
+import { Schedules } from '../timers/schedules.ts';
 import { Timers } from '../timers/timers.ts';
 import type { Given } from './given.ts';
 import type { HandlersStage } from './stage-handlers.ts';
@@ -10,10 +11,11 @@ import type { LastRunStage } from './stage-last-run.ts';
 
 export interface TimersStage {
   readonly timers: PendingTimers;
+  readonly schedules: Schedules;
 }
 
 export function startTimers(made: Given & HostStage & HandlersStage & LastRunStage): TimersStage {
-  const { dispatch, handlers, lastRun, releaseLastRun, shutdown, options } = made;
+  const { dispatch, handlers, lastRun, releaseLastRun, shutdown, options, control } = made;
   const { deliveries, dispatcher } = dispatch;
   const timers = new Timers({
     feed: dispatch.timers,
@@ -28,5 +30,13 @@ export function startTimers(made: Given & HostStage & HandlersStage & LastRunSta
       .then(releaseLastRun),
     (error) => options.logger.error({ err: error }, 'timers of the last run cannot be read: none is due in this run'),
   );
-  return { timers: new PendingTimers(timers, made.evolution) };
+  const schedules = new Schedules({
+    delivery: deliveries,
+    tables: handlers.stores.local,
+    logger: options.logger,
+    definition: (name) => dispatch.refs.definition(name),
+    position: () => control.position('written'),
+  });
+  shutdown.add('messages', () => schedules.close());
+  return { timers: new PendingTimers(timers, made.evolution), schedules };
 }

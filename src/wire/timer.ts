@@ -36,6 +36,9 @@ const senderOf = (name: string, id: string): Address => ({
   aggregateId: name === '' ? `${unnamed}${id}` : name,
 });
 
+/** Of a message that a schedule sends, by the message's id: as of a timer without a name. */
+export const scheduleSender = (id: string): Address => senderOf('', id);
+
 export const isTimer = ({ sender }: Message): boolean => sender?.aggregateType === senderType;
 
 /** undefined: it has none, or the message is no timer's. */

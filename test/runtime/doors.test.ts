@@ -34,6 +34,7 @@ const doors: Record<string, Record<string, Door | typeof none>> = {
     unitOfWork: (r, bad) => r.unitOfWork(bad),
     reached: (r, bad) => r.reached('written', bad),
     setFlush: (r, bad) => r.setFlush(bad),
+    schedule: (r, bad) => r.schedule('n', bad, handle),
     setPublishing: none, // a record by names of the user's
     status: none,
     close: (r, bad) => r.close(bad),
@@ -56,6 +57,7 @@ const doors: Record<string, Record<string, Door | typeof none>> = {
     project: (r, bad) => r.projections.project({ name: 'n', init: handle, apply: handle, ...bad }),
     named: none,
   },
+  Schedules: { start: (r, bad) => r.schedule('n', bad, handle) },
   PendingTimers: {
     list: (r, bad) => r.timers.list(bad),
     cancel: (r, bad) => r.timers.cancel(bad),

@@ -86,6 +86,7 @@ const calls: Record<string, Record<string, Call | { waits: Call } | typeof atOnc
       await runtime.reached('stored');
     },
     setFlush: atOnce,
+    schedule: ({ runtime }) => runtime.schedule('once a year', { cron: '0 0 1 1 *' }, () => {}),
     setPublishing: atOnce,
     status: atOnce,
     close: atOnce, // below: there is one only
