@@ -23,7 +23,6 @@ const records: Readonly<Record<string, string>> = {
 const others: Readonly<Record<string, string>> = {
   'adapters/kafka/kafkajs.ts: this.config.ssl': "the client library's configuration, which it makes there",
   'adapters/kafka/kafkajs.ts: this.config.sasl': "the client library's configuration, which it makes there",
-  'adapters/lmdb/store/chain.ts: block.key': 'Block, a record',
   'adapters/lmdb/store/writer.ts: head.position': 'HeadRecord, a record',
   'adapters/postgres/flush/sink.ts: this.transaction.stale': 'what it knows of its open transaction, a plain object',
   'dispatch/deliveries.ts: this.lanes.get(key).held': 'Lane, a record',
