@@ -2,7 +2,7 @@
 // user's repository and may have been changed there. Files are small and can be made again, so none is synced one by one.
 
 import { dirname, join } from 'node:path';
-import { rmSync } from '../base/disk.ts';
+import { lstatSync, rmSync } from '../base/disk.ts';
 import { parseJson, readText, refused } from '../base/foreign-file.ts';
 import { fits, record } from '../base/json.ts';
 import { onPath } from '../base/path-fault.ts';
@@ -34,20 +34,33 @@ export function checkDocument(file: string, content: string): Difference[] {
   return [{ path: file, what: found === undefined ? 'missing' : 'different' }];
 }
 
-/** Files of the folder that are not the catalogue's stay. @throws FileRefused */
+/** Files of the folder that are not the catalogue's stay, whatever they are called. @throws FileRefused */
 export function writeFolder(folder: string, files: FilesByPath): void {
   onPath(folder, 'written', () => writeFiles(folder, files));
 }
 
 function writeFiles(folder: string, files: FilesByPath): void {
+  refuseOthers(folder, files);
   for (const path of leftOver(folder, files)) rmSync(join(folder, path), { force: true });
   const folders = new Set<string>();
-  for (const [path, content] of [...files, [listName, listText(files)] as const]) {
+  // The list first: where the process ends in between, what it has made is known to be a catalogue's.
+  for (const [path, content] of [[listName, listText(files)] as const, ...files]) {
     const file = join(folder, path);
     const own = dirname(file);
     if (!folders.has(own)) makePrivateFolder(own);
     folders.add(own);
     writePrivate(file, content);
+  }
+}
+
+/** Before anything is written: where we would put a file that no catalogue has made. */
+function refuseOthers(folder: string, files: FilesByPath): void {
+  const own = new Set(listed(folder));
+  for (const path of files.keys()) {
+    const file = join(folder, path);
+    if (own.has(path) || lstatSync(file, { throwIfNoEntry: false }) === undefined) continue;
+    const reason = `is there, and ${listName} of its folder does not name it as made here; name another folder, or move it away`;
+    throw refused(file, reason);
   }
 }
 

@@ -1,5 +1,14 @@
 // A catalogue on the disk: what is the catalogue's goes with it, what is not stays; a list that was changed leads nowhere else.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -41,6 +50,28 @@ test('a folder: files of before go, others stay', () => {
   expect(readFileSync(join(folder, 'mine.md'), 'utf8')).toBe('mine');
 });
 
+test('a file or link that no catalogue has made is refused by name, and nothing is written or removed', () => {
+  const folder = join(root, 'docs');
+  const refused = (files: ReadonlyMap<string, string>, path: string): void =>
+    expect(() => writeFolder(folder, files)).toThrow(
+      expect.objectContaining({ code: 'FileRefused', details: expect.objectContaining({ file: join(folder, path) }) }),
+    );
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'README.md'), 'mine');
+  refused(first, 'README.md');
+  expect(readdirSync(folder)).toEqual(['README.md']);
+  rmSync(join(folder, 'README.md'));
+  symlinkSync(join(root, 'nowhere'), join(folder, 'README.md'));
+  refused(first, 'README.md');
+  rmSync(join(folder, 'README.md'));
+  // One of which a later catalogue would make a file.
+  writeFolder(folder, new Map([['services/a/index.mdx', 'a\n']]));
+  writeFileSync(join(folder, 'README.md'), 'mine');
+  refused(second, 'README.md');
+  expect(readFileSync(join(folder, 'README.md'), 'utf8')).toBe('mine');
+  expect(readFileSync(join(folder, 'services/a/index.mdx'), 'utf8')).toBe('a\n');
+});
+
 test.each([
   '["../README.md"]',
   '["/etc/index.mdx"]',
@@ -64,6 +95,7 @@ test('a link in the place of a file is not followed', () => {
   mkdirSync(folder);
   writeFileSync(join(root, 'other'), 'other');
   symlinkSync(join(root, 'other'), join(folder, 'README.md'));
+  writeFileSync(join(folder, 'trunkline-catalogue.json'), '{"files":["README.md"]}');
   writeFolder(folder, second);
   expect(readFileSync(join(root, 'other'), 'utf8')).toBe('other');
   expect(readFileSync(join(folder, 'README.md'), 'utf8')).toBe('two\n');
