@@ -16,6 +16,7 @@ import { firstRecord, recordsOf } from '../handler-state/records.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { Evolution } from '../model/evolution.ts';
+import { partsOf } from '../model/evolved-event.ts';
 import { toPlain } from '../wire/payload.ts';
 import {
   checkChange,
@@ -156,7 +157,7 @@ export class DeadLetters {
   /**
    * Replace what the handler will get as `data`; the event itself, in log and store, stays as it is. A schema is given the data as
    * the JSON that they are.
-   * @throws UnknownDeadLetter, SchemaViolation, UnserialisableValue; then the letter is as it was
+   * @throws UnknownDeadLetter, SchemaViolation, UpcastFailed (of a split event), UnserialisableValue; then the letter is as it was
    */
   async edit(id: string, data: unknown): Promise<DeadLetter> {
     let checked = toPlain(data, 'data'); // now, whatever its owner makes of it while the letter is read
@@ -182,6 +183,7 @@ export class DeadLetters {
       event: { ...record.event, type, schemaVersion, data: toPlain(checked, 'data') },
       edited: true,
     };
+    partsOf(letterEvent(edited, this.evolution)); // of a split event: its parts' declarations check them
     const { handlerState } = this;
     if ((await handlerState.get(letterTable, key)) === undefined) throw unknownLetter(id);
     handlerState.stage(letterTable, key, edited);

@@ -256,7 +256,7 @@ test('raise_versioned_event gives the version: for a role that may raise the eve
   }
 }, 60_000);
 
-test('a validator that transforms runs once, whichever way an event takes; an older version is checked as it will be read', async () => {
+test('a validator that transforms runs once for one payload, whichever way it takes; an older version is checked as it will be read', async () => {
   const connectionString = await migratedDatabase();
   const Prices = defineEntityEvents('price', {
     events: {
@@ -306,6 +306,9 @@ test('a validator that transforms runs once, whichever way an event takes; an ol
     await client.end();
   }
   for (const id of 'abcdef') expect((await runtime.store.getByAggregate(Prices, id))[0]!.data).toEqual({ amount: 100 });
+  // Another payload, though an equal one, is new data.
+  await runtime.publisher.publish(...raised('h').map((one) => ({ ...one, data: structuredClone(one.data) })));
+  expect((await runtime.store.getByAggregate(Prices, 'h'))[0]!.data).toEqual({ amount: 10_000 });
   const data = { at: new Date(0) };
   const older = { aggregateType: 'price', aggregateId: 'g', type: 'Set', data, schemaVersion: 1 };
   expect(await errorOf(runtime.publisher.publish(older))).toMatchObject({ code: 'UpcastFailed' });

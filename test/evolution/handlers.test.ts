@@ -208,6 +208,12 @@ test('a letter is found by its names of today, shown and tried so, and takes the
   });
   const data = { orderId: 'o1', amount: '13', currency: 'EUR' };
   expect((await runtime.deadLetters.edit(letter!.id, data)).event).toMatchObject({ schemaVersion: 3, data });
+  const [split] = await runtime.deadLetters.list({ handler, type: 'ContactGiven' });
+  expect(await errorOf(runtime.deadLetters.edit(split!.id, null))).toMatchObject({ code: 'UpcastFailed' });
+  expect(await runtime.deadLetters.show(split!.id)).toMatchObject({ edited: false, event: { data: { phone: '555' } } });
+  expect(await runtime.deadLetters.edit(split!.id, { street: 'High Street', phone: '556' })).toMatchObject({
+    edited: true,
+  });
   const outcomes = await runtime.deadLetters.requeue({ handler }, { dryRun: true });
   expect(new Set(outcomes.map(({ outcome }) => outcome))).toEqual(new Set(['would fail']));
   expect(dry).toContainEqual(['ItemAdded', { sku: 'shoe' }]);
@@ -219,8 +225,8 @@ test('a letter is found by its names of today, shown and tried so, and takes the
     expect.arrayContaining([
       ['OrderCreated', data],
       ['ItemAdded', { sku: 'shoe' }],
-      ['AddressGiven', { street: 'Main Street' }],
-      ['PhoneGiven', { phone: '555' }],
+      ['AddressGiven', { street: 'High Street' }],
+      ['PhoneGiven', { phone: '556' }],
     ]),
   );
 });

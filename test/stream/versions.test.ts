@@ -63,6 +63,11 @@ describe('which', () => {
     ]);
   });
 
+  test('a name with the type adds to one without it', () => {
+    const agreed = [1, 2].map((schemaVersion) => ({ type: 'Agreed', schemaVersion }));
+    expect(published({ Agreed: 1, 'sale.Agreed': 2 }).formsOf('sale', 'Agreed')).toEqual(agreed);
+  });
+
   test('none: as they are declared', () => {
     expect(published({}).events).toEqual(events);
   });
