@@ -185,7 +185,10 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'adapters/kafka/topic-claims.ts': { claims: 'one for each declared topic' },
   'adapters/kafka/decisions.ts': { undecided: 'goes with the read' },
   'adapters/kafka/sink.ts': { setAside: 'one transaction; told and let go at its end' },
-  'adapters/kafka/schemas.ts': { ids: 'one for each event type', idsOfVersions: 'one for each version' },
+  'adapters/kafka/schemas.ts': {
+    idsOfNames: 'one for each event type that is given',
+    idsOfVersions: 'one for each version',
+  },
   'adapters/kafka/versions.ts': { forms: 'one for each declaration' },
   'adapters/kafka/topics.ts': {
     states: 'one for each topic that exists; forgotten after trouble',
