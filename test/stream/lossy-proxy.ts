@@ -6,7 +6,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Kafka } from '../kafka.ts';
 import { freePorts } from '../watched.ts';
-import { atEnd } from './setup.ts';
 
 /** Kinds of requests by Kafka's numbers. */
 export const ApiKey = { produce: 0, initProducerId: 22, addPartitions: 24, endTransaction: 26 } as const;
@@ -113,7 +112,7 @@ function taken(list: number[], kind: number): boolean {
   return index >= 0;
 }
 
-/** A broker that clients reach by the proxy only. */
+/** A broker that clients reach by the proxy only. Close the proxy first, then stop the broker. */
 export async function startBehindProxy(): Promise<{ broker: Kafka; proxy: LossyProxy; address: string }> {
   const [port, target, controller] = await freePorts(3);
   const broker = await Kafka.start({
@@ -121,12 +120,7 @@ export async function startBehindProxy(): Promise<{ broker: Kafka; proxy: LossyP
     'controller.quorum.voters': `1@127.0.0.1:${controller}`,
     'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
   });
-  const proxy = new LossyProxy(port!, target!);
-  atEnd(async () => {
-    await proxy.close();
-    await broker.stop();
-  });
-  return { broker, proxy, address: `127.0.0.1:${port}` };
+  return { broker, proxy: new LossyProxy(port!, target!), address: `127.0.0.1:${port}` };
 }
 
 /** Puts a stream's pieces together, and visits each whole frame. */
