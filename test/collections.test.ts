@@ -37,6 +37,10 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'timers/due-heap.ts': { heap: 'shift(); keepFirst() beyond a limit' },
   'timers/keeping.ts': { changes: 'a second later, or at many, they go into the tables' },
   'timers/schedules.ts': { running: 'stop()', messages: 'one slot' },
+  'timers/stale.ts': {
+    noted: 'forget(): the tables have the change, a second later',
+    forgotten: 'the reading of the tables has ended',
+  },
   'timers/timers.ts': {
     current: 'end(), and kept() of those that are due later than the line reaches',
     delivered: 'ended(); at most 1,024',

@@ -9,12 +9,12 @@ import type { Pending } from './pending.ts';
 import type { TimerTables } from './timer-tables.ts';
 
 /** How long a change waits, while there are not many. */
-const lagMs = 1_000;
+const keptAfterMsDefault = 1_000;
 const manyChanges = 10_000;
 const changesAtOnce = 1_000;
 const lookAgainMs = 1_000;
 
-interface Change {
+export interface Change {
   readonly key: string;
   readonly position: number;
   /** undefined: cancelled. */
@@ -28,7 +28,8 @@ export class Keeping {
   private readonly tables: TimerTables;
   private readonly synced: (position: number) => Promise<void>;
   private readonly stopped: AbortSignal;
-  private readonly onKept: (pending: Pending) => void;
+  private readonly onKept: (change: Change) => void;
+  private readonly keptAfterMs: number;
   private changes: Change[] = [];
   private running: Promise<void> | undefined;
   private isHurried = false;
@@ -38,8 +39,10 @@ export class Keeping {
     tables: TimerTables,
     synced: (position: number) => Promise<void>,
     stopped: AbortSignal,
-    onKept: (pending: Pending) => void,
+    onKept: (change: Change) => void,
+    keptAfterMs: number = keptAfterMsDefault,
   ) {
+    this.keptAfterMs = keptAfterMs;
     this.tables = tables;
     this.synced = synced;
     this.stopped = stopped;
@@ -75,7 +78,7 @@ export class Keeping {
   }
 
   private async lag(): Promise<void> {
-    await pauseUnless(AbortSignal.any([this.stopped, this.hurry.signal]), lagMs);
+    await pauseUnless(AbortSignal.any([this.stopped, this.hurry.signal]), this.keptAfterMs);
   }
 
   private async keep(changes: readonly Change[]): Promise<void> {
@@ -93,9 +96,9 @@ export class Keeping {
         if (!(await pauseUnless(this.stopped, lookAgainMs))) return;
       }
     }
-    for (const { release, pending } of changes) {
-      release();
-      if (pending !== undefined) this.onKept(pending);
+    for (const change of changes) {
+      change.release();
+      this.onKept(change);
     }
   }
 

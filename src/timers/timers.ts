@@ -13,13 +13,13 @@ import type { HeldChange, TimerFeed } from '../dispatch/timer-feed.ts';
 import { laneOf, type Message } from '../wire/message.ts';
 import type { Timer } from '../wire/timer.ts';
 import { DueHeap } from './due-heap.ts';
-import { Keeping } from './keeping.ts';
+import { type Change, Keeping } from './keeping.ts';
 import { type Pending, pendingOf } from './pending.ts';
+import { Stale } from './stale.ts';
 import type { DuePlace, TimerTables } from './timer-tables.ts';
 
-/** At most so many that the tables have wait in memory as well: some 60 MB. */
-const inMemoryMost = 65_536;
-const readAtOnce = inMemoryMost / 4;
+/** Some 60 MB. */
+const inMemoryMostDefault = 65_536;
 const deliveredMost = 1_024;
 /** The date may leap. */
 const lookAgainMs = 1_000;
@@ -38,6 +38,10 @@ export interface TimersParts {
   readonly tables: TimerTables;
   /** Resolves when the log is synced up to there. */
   synced(position: number): Promise<void>;
+  /** At most so many that the tables have wait in memory as well. */
+  readonly inMemoryMost?: number | undefined;
+  /** How long a change waits before it goes into the tables. */
+  readonly keptAfterMs?: number | undefined;
 }
 
 export class Timers {
@@ -45,8 +49,10 @@ export class Timers {
   private readonly delivery: TimerDelivery;
   private readonly tables: TimerTables;
   private readonly keeping: Keeping;
+  private readonly inMemoryMost: number;
   private readonly stop = new AbortController();
   private readonly heap = new DueHeap();
+  private readonly stale = new Stale();
   /** Those in memory, the newest of each key; also those that are due later than `horizon`, until the tables have them. */
   private readonly current = new Map<string, Pending>();
   private readonly delivered = new Map<string, Pending>();
@@ -60,11 +66,12 @@ export class Timers {
   private clock: NodeJS.Timeout | undefined;
   private readonly look = guarded(() => this.lookForDue());
 
-  constructor({ feed, delivery, tables, synced }: TimersParts) {
+  constructor({ feed, delivery, tables, synced, inMemoryMost = inMemoryMostDefault, keptAfterMs }: TimersParts) {
     this.feed = feed;
     this.delivery = delivery;
     this.tables = tables;
-    this.keeping = new Keeping(tables, synced, this.stop.signal, (pending) => this.kept(pending));
+    this.inMemoryMost = inMemoryMost;
+    this.keeping = new Keeping(tables, synced, this.stop.signal, (change) => this.changeKept(change), keptAfterMs);
   }
 
   /** What the last run has left: in the tables, and behind them what `replay` gives of the log. */
@@ -138,6 +145,7 @@ export class Timers {
       this.current.set(key, pending);
       this.enter(pending);
     }
+    this.stale.note(key, position);
     this.keeping.add({ key, position, pending, mayReplace, release });
   }
 
@@ -145,7 +153,7 @@ export class Timers {
   private enter(pending: Pending): void {
     if (this.horizon !== undefined && pending.timer.dueMs > this.horizon.dueMs) return;
     this.heap.push(pending);
-    if (this.heap.size > 2 * inMemoryMost) this.leaveOut();
+    if (this.heap.size > 2 * this.inMemoryMost) this.leaveOut();
     if (this.heap.first === pending) this.lookSoon();
   }
 
@@ -156,26 +164,37 @@ export class Timers {
     unawaited(Promise.resolve().then(this.look));
   }
 
+  private changeKept({ key, position, pending }: Change): void {
+    this.stale.forget(key, position);
+    if (pending !== undefined) this.kept(pending);
+  }
+
   private leaveOut(): void {
-    const left = this.heap.keepFirst(inMemoryMost);
+    const left = this.heap.keepFirst(this.inMemoryMost);
     if (left[0] !== undefined) this.horizon = { dueMs: left[0].timer.dueMs - 1, position: 0 };
     for (const pending of left) this.kept(pending);
   }
 
   /** The tables have it: that is enough of one that is due later. While they are read it may be missing in what comes of that. */
   private kept(pending: Pending): void {
-    if (pending.isInLine || !pending.isKept || this.isReading || this.horizon === undefined) return;
-    if (this.current.get(pending.key) === pending) this.current.delete(pending.key);
+    if (!this.isReading) this.drop(pending);
+  }
+
+  private drop(pending: Pending): void {
+    const { key, timer, isInLine, isKept } = pending;
+    if (isInLine || !isKept || this.horizon === undefined) return;
+    if (this.stale.covers(key, timer.message.position)) return; // the tables are about to get it
+    if (this.current.get(key) === pending) this.current.delete(key);
   }
 
   /** What the tables have up to there is in memory. */
   private readTo(horizon: DuePlace | undefined): void {
     this.horizon = horizon;
-    this.isReading = false;
+    this.stale.readingEnds();
     for (const pending of this.current.values()) {
       if (pending.isInLine || pending.isOver) continue;
       if (horizon === undefined || pending.timer.dueMs <= horizon.dueMs) this.heap.push(pending);
-      else this.kept(pending);
+      else this.drop(pending);
     }
   }
 
@@ -195,11 +214,15 @@ export class Timers {
       this.heap.shift();
       if (!next.isOver) this.deliver(next);
     }
-    if (this.horizon !== undefined && this.heap.size < readAtOnce) this.readOn();
+    if (this.horizon !== undefined && this.heap.size < this.readAtOnce) this.readOn();
     const { first } = this.heap;
     if (first === undefined) return; // whatever comes looks
     const waitMs = first.timer.dueMs <= now ? noRoomMs : Math.min(first.timer.dueMs - now, lookAgainMs);
     this.clock = setTimeout(this.look, waitMs);
+  }
+
+  private get readAtOnce(): number {
+    return this.inMemoryMost / 4;
   }
 
   private get mayDeliver(): boolean {
@@ -218,6 +241,7 @@ export class Timers {
       isOver: () => pending.isOver,
       release: async () => {
         isReleased = true;
+        this.end(pending); // from here on the tables do not get it
         if (pending.isKept) await this.tables.release(timer.message);
       },
       ended: () => this.ended(pending, isReleased),
@@ -228,8 +252,14 @@ export class Timers {
     const { key } = pending;
     this.end(pending);
     this.delivered.delete(key);
+    const { message } = pending.timer;
+    this.stale.note(key, message.position);
     // A dead letter: the tables may have got it while it became one.
-    if (!isReleased && pending.isKept) unawaited(this.tables.release(pending.timer.message), () => {});
+    const gone = !isReleased && pending.isKept ? this.tables.release(message) : Promise.resolve();
+    unawaited(
+      gone.then(() => this.stale.forget(key, message.position)),
+      () => {},
+    );
     const next = this.behind.get(key);
     this.behind.delete(key);
     if (next !== undefined && !next.isOver) this.deliver(next);
@@ -246,6 +276,7 @@ export class Timers {
   /** The next ones from the tables, where it is again and again tried. */
   private async read(): Promise<void> {
     this.isReading = true;
+    this.stale.readingBegins();
     try {
       while (this.horizon !== undefined && !this.stop.signal.aborted) {
         try {
@@ -256,18 +287,23 @@ export class Timers {
       }
     } finally {
       this.isReading = false;
+      this.stale.readingEnds();
     }
   }
 
   private async readFrom(place: DuePlace): Promise<void> {
-    const found = await this.tables.behind(place.dueMs === Number.NEGATIVE_INFINITY ? undefined : place, readAtOnce);
+    const found = await this.tables.behind(
+      place.dueMs === Number.NEGATIVE_INFINITY ? undefined : place,
+      this.readAtOnce,
+    );
     if (this.horizon !== place) return; // it has come nearer meanwhile
     for (const timer of found) {
       const key = laneOf(timer.message);
       if (this.current.has(key) || this.delivered.get(key)?.timer.message.id === timer.message.id) continue;
+      if (this.stale.covers(key, timer.message.position)) continue;
       this.current.set(key, pendingOf(key, timer, true, false));
     }
-    const last = found.length === readAtOnce ? found.at(-1) : undefined;
+    const last = found.length === this.readAtOnce ? found.at(-1) : undefined;
     this.readTo(last && { dueMs: last.dueMs, position: last.message.position });
   }
 }
