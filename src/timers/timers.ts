@@ -106,20 +106,29 @@ export class Timers {
   async change(timer: Timer, dueMs: number | undefined): Promise<boolean> {
     const { message } = timer;
     const key = laneOf(message);
-    const pending = this.current.get(key);
+    const known = this.current.get(key);
     if (this.delivered.get(key)?.timer.message.id === message.id) return false;
-    if (pending !== undefined && pending.timer.message.id !== message.id) return false;
-    // From this turn on it is not due; until the tables say so durably, a start finds it as it was.
-    if (pending !== undefined) this.end(pending);
+    if (known !== undefined && known.timer.message.id !== message.id) return false;
+    // From this turn on it is not due; until the tables say so durably, a start finds it as it was. It stays the one of its key, so that
+    // a command that replaces or cancels it meanwhile is seen here, and goes into the tables behind this.
+    if (known !== undefined) this.end(known);
+    const before = pendingOf(key, timer, true, false);
+    before.isOver = true;
+    this.current.set(key, before);
+    this.stale.note(key, message.position);
     const moved = dueMs === undefined ? undefined : { message, dueMs };
-    const isChanged = await this.tables.exchange(timer, moved);
-    if (isChanged && moved !== undefined && !this.current.has(key)) {
-      const next = pendingOf(key, moved, true, false);
-      this.current.set(key, next);
-      this.enter(next);
-      this.kept(next);
-    }
+    const exchange = this.tables.exchange(timer, moved);
+    const isChanged = await exchange.finally(() => this.stale.forget(key, message.position));
+    if (this.current.get(key) !== before) return isChanged;
+    this.current.delete(key);
+    if (isChanged && moved !== undefined) this.moved(pendingOf(key, moved, true, false));
     return isChanged;
+  }
+
+  private moved(pending: Pending): void {
+    this.current.set(pending.key, pending);
+    this.enter(pending);
+    this.kept(pending);
   }
 
   close(): void {

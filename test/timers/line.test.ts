@@ -35,6 +35,8 @@ class World {
   readonly pending = new Map<string, Timer>();
   private readonly folder = scratchFolder();
   private readonly random: Random;
+  /** What comes in the turn in which a move begins. */
+  readonly whileMoved: (() => void)[] = [];
   private position = 0;
   private hour = 0;
   private readonly base = Date.now();
@@ -122,6 +124,20 @@ class World {
 
   cancel(name: string): void {
     this.add(name, undefined);
+  }
+
+  /** As a user does it; several at once. */
+  async move(name: string, ...inHours: number[]): Promise<void> {
+    for await (const timer of this.timers.all()) {
+      const { message } = timer;
+      if (message.sender!.aggregateId !== name) continue;
+      const dues = inHours.map((hours) => this.base + (this.hour + hours) * hourMs);
+      const moves = dues.map((dueMs) => this.timers.change(timer, dueMs));
+      this.pending.set(laneOf(message), { message, dueMs: dues.at(-1)! });
+      for (const work of this.whileMoved.splice(0)) work();
+      await Promise.all(moves);
+      return;
+    }
   }
 
   /** So many hours pass. */
@@ -232,3 +248,27 @@ test.each(Array.from({ length: process.env.TRUNKLINE_LONG ? 200 : 5 }, (_, i) =>
     expect(made.wrong).toEqual([]);
   },
 );
+
+test.each([
+  ['in memory', 100],
+  ['in the tables', 4],
+])('a command that comes while a user moves its timer has the last word: %s', async (_, inMemoryMost) => {
+  const made = await world(1, inMemoryMost);
+  for (let i = 0; i < 12; i++) made.set(`n${i}`, 30 + i);
+  for (const name of ['cancelled', 'replaced', 'moved']) made.set(name, 50);
+  made.whileMoved.push(() => made.cancel('cancelled'));
+  await made.move('cancelled', 1);
+  made.whileMoved.push(() => made.set('replaced', 0));
+  await made.move('replaced', 2);
+  await made.move('moved', 70, 3);
+  for (let hour = 0; hour < 60; hour++) {
+    made.pass(1);
+    await made.settled();
+  }
+  await made.isDone();
+  expect(made.wrong).toEqual([]);
+  await made.stop();
+  await made.start();
+  await made.isDone();
+  expect(made.wrong).toEqual([]);
+});
