@@ -5,13 +5,15 @@ export type { RehearsalFailure } from './rehearsal/compare/failure.ts';
 export type { StateChange } from './rehearsal/compare/state-diff.ts';
 export type { Rehearsal, RehearsalCounts, RehearsalDifference, RehearsalOptions } from './rehearsal/contract.ts';
 export { rehearse } from './rehearsal/rehearse.ts';
-export {
-  type Expected,
-  type GivenEvent,
-  type GivenOptions,
-  given,
-  type NewestEvent,
-  type Outcome,
-  type Then,
-  type When,
-} from './testing/given.ts';
+export type {
+  After,
+  Expected,
+  GivenEvent,
+  GivenOptions,
+  NewestEvent,
+  Outcome,
+  Then,
+  WaitingTimer,
+  When,
+} from './testing/contract.ts';
+export { given } from './testing/given.ts';

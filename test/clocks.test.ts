@@ -39,7 +39,7 @@ const datesMeant: Readonly<Record<string, readonly [count: number, reason: strin
   'adapters/lmdb/store/writer.ts': [1, 'where the clock of keys begins, once in the life of a store'],
   'adapters/postgres/flush/sink.ts': [1, 'the months to make partitions for'],
   'rehearsal/live/tap.ts': [1, 'what a command that has raised nothing may raise in a rehearsal bears it'],
-  'testing/given.ts': [2, 'occurredAt, as the test of a user has the date'],
+  'testing/given.ts': [1, 'occurredAt, as the test of a user has the date'],
 };
 
 function codeOf(file: string): string {

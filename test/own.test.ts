@@ -36,7 +36,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/wire/payload.ts (value)[key]': 'key is one of its own keys',
   'src/wire/payload.ts copy[key]': 'behind isOwn',
   'src/wire/payload.ts value[key]': 'behind isOwn',
-  'src/testing/given.ts aggregate.commands[name]': 'name is one of its own keys',
+  'src/testing/command-run.ts definition.commands[command]': 'name is one of its own keys',
   'src/adapters/kafka/settings.ts sasl[field]': 'two fixed names',
   'src/adapters/kafka/packer.ts headers[name]': 'name is one of its own keys',
   'src/adapters/kafka/registry.ts promises[level]': 'level is one of its own keys',

@@ -58,6 +58,15 @@ export function checkDeadline(option: string, deadlineMs: number): void {
   invalid(option, deadlineMs, `must be milliseconds, more than 0 and at most ${deadlineLimitMs}`);
 }
 
+/** The last date there is: milliseconds since 1970. */
+export const dateMostMs = 8.64e15;
+
+/** How long until something is due, of no bound but that of dates. */
+export function checkDelay(option: string, delayMs: number): void {
+  if (typeof delayMs === 'number' && delayMs >= 0 && delayMs <= dateMostMs) return;
+  invalid(option, delayMs, `must be milliseconds, from 0 to ${dateMostMs}`);
+}
+
 export function checkDate(option: string, date: Date): void {
   // Not instanceof: a Date of another realm (a vm context, jest) is one, too.
   if (isDate(date) && !Number.isNaN(date.getTime())) return;

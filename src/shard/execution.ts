@@ -1,7 +1,16 @@
 // One run of one command on one actor: what the user's function gets as its first argument. Raises are applied at once
 // and undone as a whole if the command does not succeed.
 
-import { checkDate, checkDeadline, checkId, invalid, nameFault, nameOfDefinition } from '../base/checks.ts';
+import {
+  checkDate,
+  checkDeadline,
+  checkDelay,
+  checkId,
+  dateMostMs,
+  invalid,
+  nameFault,
+  nameOfDefinition,
+} from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { NAME_BYTES_LIMIT } from '../base/name-limits.ts';
@@ -50,8 +59,6 @@ export interface Question {
 
 const askFields = fieldsOf<AskOptions>({ deadlineMs: true });
 const timerFields = fieldsOf<TimerOptions>({ name: 'text' });
-/** The last date there is. */
-const dateMostMs = 8.64e15;
 
 export class Execution implements CommandContext<any, any> {
   readonly actor: Actor;
@@ -184,8 +191,7 @@ export class Execution implements CommandContext<any, any> {
   }
 
   after(delayMs: number, options?: TimerOptions): TimerSender {
-    if (!(typeof delayMs === 'number' && delayMs >= 0 && delayMs <= dateMostMs))
-      invalid('delayMs', delayMs, `must be milliseconds, from 0 to ${dateMostMs}`);
+    checkDelay('delayMs', delayMs);
     return this.timer(Math.min(Math.ceil(this.surroundings.dateMs() + delayMs), dateMostMs), options);
   }
 

@@ -66,6 +66,12 @@ expectTypeOf((await given(Clock).when.later().then([])).value).toEqualTypeOf<str
 given(Clock).when.later().then([]).value;
 // @ts-expect-error: nor where the command may be asynchronous
 given(Clock).when.maybe(true).then([]).value;
+expectTypeOf((await given(Clock).when.later().after(1).then([])).value).toEqualTypeOf<undefined>();
+// @ts-expect-error: behind an asynchronous command all is a promise
+given(Clock).when.later().after(1).then([]).state;
+// @ts-expect-error: and timers may have any of the commands
+given(Clock).when.now().after(1).then([]).state;
+expectTypeOf((await given(Clock).when.now().after(1).after(1).then(['Set'])).state.at).toEqualTypeOf<string>();
 
 // rows of projections, and what an effect of `once` returns
 runtime.project({ name: 'calls', init: () => ({ n: 0, first: '' as string | undefined }), apply: (row) => row });
