@@ -197,7 +197,7 @@ export class Execution implements CommandContext<any, any> {
 
   at(date: Date, options?: TimerOptions): TimerSender {
     checkDate('at', date);
-    return this.timer(date.getTime(), options);
+    return this.timer(Math.max(0, date.getTime()), options); // the order of dates has no signs
   }
 
   private timer(dueMs: number, options: TimerOptions = {}): TimerSender {

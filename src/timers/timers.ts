@@ -62,6 +62,7 @@ export class Timers {
   private horizon: DuePlace | undefined;
   private isReading = false;
   private hasBegun = false;
+  private readonly begun = Promise.withResolvers<void>();
   private isToLook = false;
   private clock: NodeJS.Timeout | undefined;
   private readonly look = guarded(() => this.lookForDue());
@@ -71,17 +72,24 @@ export class Timers {
     this.delivery = delivery;
     this.tables = tables;
     this.inMemoryMost = inMemoryMost;
+    unawaited(this.begun.promise, () => {}); // who has begun it hears of it
     this.keeping = new Keeping(tables, synced, this.stop.signal, (change) => this.changeKept(change), keptAfterMs);
   }
 
   /** What the last run has left: in the tables, and behind them what `replay` gives of the log. */
   async begin(replay: (take: (change: HeldChange) => Promise<void>) => Promise<void>): Promise<void> {
-    this.horizon = { dueMs: Number.NEGATIVE_INFINITY, position: 0 };
-    await this.read();
-    await replay((change) => this.replayed(change));
-    this.feed.follow((change) => this.changed(change));
-    this.hasBegun = true;
-    this.look();
+    try {
+      this.horizon = { dueMs: Number.NEGATIVE_INFINITY, position: 0 };
+      await this.read();
+      await replay((change) => this.replayed(change));
+      this.feed.follow((change) => this.changed(change));
+      this.hasBegun = true;
+      this.look();
+      this.begun.resolve();
+    } catch (error) {
+      this.begun.reject(error);
+      throw error;
+    }
   }
 
   /** Those of the last run that were carried out, and still are in the tables: they end now, whatever their dates say. */
@@ -93,10 +101,13 @@ export class Timers {
     }
   }
 
-  /** Those that wait, in the order of their dates, as the tables have them once they have all. @throws RuntimeClosed */
+  /** Those that wait, in the order of their dates, as the tables have them once they have all; none that is being executed. @throws RuntimeClosed */
   async *all(): AsyncGenerator<Timer> {
+    await this.begun.promise;
     await this.keeping.settled();
-    yield* this.tables.all();
+    for await (const timer of this.tables.all()) {
+      if (this.delivered.get(laneOf(timer.message))?.timer.message.id !== timer.message.id) yield timer;
+    }
   }
 
   /**
@@ -133,6 +144,7 @@ export class Timers {
 
   close(): void {
     this.stop.abort();
+    this.begun.resolve();
     clearTimeout(this.clock);
   }
 
