@@ -45,7 +45,7 @@ export interface AskOptions {
 }
 
 /** What a command is given: the aggregate it runs on. One command at a time runs on an aggregate. */
-export interface CommandContext<State, E extends Events> {
+export interface CommandContext<State, E extends Events, Names extends string = string> {
   readonly id: string;
   /** The state now; after `raise` the next one. Read it, never change it: its own fields are frozen. */
   readonly state: DeepReadonly<State>;
@@ -72,9 +72,9 @@ export interface CommandContext<State, E extends Events> {
    * as what the command raises, executed once, never early. With the `name` of one that is pending it replaces that.
    * @throws InvalidOptions
    */
-  after(delayMs: number, options?: TimerOptions): TimerSender;
+  after(delayMs: number, options?: TimerOptions): TimerSender<Names>;
   /** The same for a date; one that has passed is due at once. @throws InvalidOptions */
-  at(date: Date, options?: TimerOptions): TimerSender;
+  at(date: Date, options?: TimerOptions): TimerSender<Names>;
   /** What waits under this name is not executed any more; it is no error if nothing does. @throws InvalidOptions */
   cancel(name: string): void;
 }
@@ -85,16 +85,18 @@ export interface TimerOptions {
   name?: string | undefined;
 }
 
-/** The aggregate's own commands, to be executed later. Their types are not known within their own definition. */
-export interface TimerSender {
-  readonly [command: string]: (...input: any[]) => void;
-}
+/** The aggregate's own commands, to be executed later. What they take is not known within their own definition. */
+export type TimerSender<Names extends string = string> = { readonly [K in Names]: (...input: any[]) => void };
 
 /** Names that a ref needs for itself, or that JavaScript looks for on any object. */
 export const reservedCommandNames = ['then', 'catch', 'finally', 'with', 'toJSON', 'constructor'] as const;
 type Reserved = (typeof reservedCommandNames)[number];
-type Commands<State, E extends Events> = {
-  [name: string]: (aggregate: CommandContext<State, E>, ...input: never[]) => unknown;
+type Command<State, E extends Events, Names extends string> = (
+  aggregate: CommandContext<State, E, Names>,
+  ...input: never[]
+) => unknown;
+type Commands<State, E extends Events, Names extends string> = {
+  [name: string]: Command<State, E, Names>;
 } & { [K in Exclude<Reserved, 'constructor'>]?: never };
 
 type Evolve<Name extends string, State, E extends Events> = {
@@ -158,7 +160,13 @@ export type AnyAggregate = Aggregate<any, any, any, any>;
  * ```
  * @throws InvalidDefinition for a name, event or command that cannot work
  */
-export function defineAggregate<const Name extends string, State, E extends Events, C extends Commands<State, E>>(
+export function defineAggregate<
+  const Name extends string,
+  State,
+  E extends Events,
+  Names extends string,
+  C extends Commands<State, E, Names>,
+>(
   name: Name,
   spec: {
     /** The module that exports the definition, by URL or absolute path: `import.meta.url`; in CommonJS `__filename`. */
@@ -166,7 +174,8 @@ export function defineAggregate<const Name extends string, State, E extends Even
     state: () => State;
     events: E;
     evolve: NoInfer<Evolve<Name, State, E>>;
-    commands: C;
+    // The second part tells their names, so that `after(ms)` has them.
+    commands: C & { readonly [K in Names]?: unknown };
     /**
      * The names that the type had before, the oldest first. Its history goes on: the oldest name stays the one in logs, stores and
      * topics, today's is what readers and errors show, and filters take each of them.

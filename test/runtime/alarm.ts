@@ -15,14 +15,14 @@ export const Alarm = defineAggregate('alarm', {
   commands: {
     /** Each to ring after so many milliseconds. */
     set(alarm, delays: Record<string, number>) {
-      for (const [what, delayMs] of Object.entries(delays)) alarm.after(delayMs).ring!(what);
+      for (const [what, delayMs] of Object.entries(delays)) alarm.after(delayMs).ring(what);
     },
     setAt(alarm, date: number, what: string, name?: string) {
-      alarm.at(new Date(date), name === undefined ? {} : { name }).ring!(what);
+      alarm.at(new Date(date), name === undefined ? {} : { name }).ring(what);
     },
     setNamed(alarm, name: string, delayMs: number, what: string, command: 'ring' | 'ringUnless' | 'refuse' = 'ring') {
       alarm.raise('Touched', {});
-      alarm.after(delayMs, { name })[command]!(what);
+      alarm.after(delayMs, { name })[command](what);
     },
     stop(alarm, name: string) {
       alarm.cancel(name);
@@ -33,7 +33,7 @@ export const Alarm = defineAggregate('alarm', {
       alarm.cancel(name);
     },
     failAfter(alarm, delayMs: number) {
-      alarm.after(delayMs, { name: 'never' }).ring!('never');
+      alarm.after(delayMs, { name: 'never' }).ring('never');
       alarm.cancel('kept');
       throw new Rejected('not-now');
     },

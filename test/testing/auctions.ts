@@ -20,19 +20,19 @@ export const Auction = defineAggregate('auction', {
   commands: {
     open(auction): void {
       auction.raise('Opened', {});
-      auction.after(200).expire!('a');
+      auction.after(200).expire('a');
     },
     /** Each bid expires after so many milliseconds. */
     bid(auction, delays: Record<string, number>, name?: string): void {
-      for (const [bid, delayMs] of Object.entries(delays)) auction.after(delayMs, { name }).expire!(bid);
+      for (const [bid, delayMs] of Object.entries(delays)) auction.after(delayMs, { name }).expire(bid);
     },
     bidAt(auction, date: number, bid: string): void {
-      auction.at(new Date(date)).expire!(bid);
+      auction.at(new Date(date)).expire(bid);
     },
     /** Sets one timer, and takes another back. */
     bidAndCancel(auction): void {
-      auction.after(100, { name: 'kept' }).expire!('kept');
-      auction.after(50, { name: 'cancelled' }).expire!('cancelled');
+      auction.after(100, { name: 'kept' }).expire('kept');
+      auction.after(50, { name: 'cancelled' }).expire('cancelled');
       auction.cancel('cancelled');
       auction.send(Auction, 'other').open();
     },
@@ -42,16 +42,16 @@ export const Auction = defineAggregate('auction', {
     /** Every 100 milliseconds. */
     remind(auction, round: number): void {
       if (round > 0) auction.raise('Reminded', { round });
-      auction.after(100, { name: 'reminder' }).remind!(round + 1);
+      auction.after(100, { name: 'reminder' }).remind(round + 1);
     },
     /** Again and again at the same moment. */
     spin(auction): void {
-      auction.after(0).spin!();
+      auction.after(0).spin();
     },
     /** The command that is due first cancels the one that is due next. */
     closeEarly(auction): void {
-      auction.after(200, { name: 'close' }).close!();
-      auction.after(100).stop!('close');
+      auction.after(200, { name: 'close' }).close();
+      auction.after(100).stop('close');
     },
     stop(auction, name: string): void {
       auction.cancel(name);
@@ -61,9 +61,9 @@ export const Auction = defineAggregate('auction', {
       auction.raise('Closed', {});
     },
     refuseLater(auction): void {
-      auction.after(100).expire!('before');
-      auction.after(200).refuse!();
-      auction.after(300).expire!('behind');
+      auction.after(100).expire('before');
+      auction.after(200).refuse();
+      auction.after(300).expire('behind');
     },
     refuse(auction): void {
       auction.raise('Closed', {});
@@ -87,9 +87,9 @@ export const SlowAuction = defineAggregate('slow-auction', {
       auction.raise('BidExpired', { bid });
     },
     refuseLater(auction): void {
-      auction.after(100).expire!('before');
-      auction.after(200).refuse!();
-      auction.after(300).expire!('behind');
+      auction.after(100).expire('before');
+      auction.after(200).refuse();
+      auction.after(300).expire('behind');
     },
     async refuse(): Promise<void> {
       await setTimeout(1);
@@ -98,16 +98,16 @@ export const SlowAuction = defineAggregate('slow-auction', {
     async openSlowly(auction): Promise<void> {
       await setTimeout(1);
       auction.raise('Opened', {});
-      auction.after(100).closeSlowly!();
-      auction.after(200).expire!('a');
+      auction.after(100).closeSlowly();
+      auction.after(200).expire('a');
     },
     async closeSlowly(auction): Promise<void> {
       await setTimeout(1);
       auction.raise('Closed', {});
     },
     closeSoon(auction): void {
-      auction.after(100).closeSlowly!();
-      auction.after(100).expire!('a');
+      auction.after(100).closeSlowly();
+      auction.after(100).expire('a');
     },
   },
 });

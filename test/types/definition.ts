@@ -70,6 +70,11 @@ defineAggregate('counter', {
       counter.raise('Turned', { to: 'sideways' });
       // @ts-expect-error: state is read, never assigned
       counter.state = { total: 1, mode: 'up' };
+      counter.after(200, { name: 'again' }).add(1);
+      // @ts-expect-error: no such command
+      counter.at(new Date()).ad(1);
+      // @ts-expect-error: milliseconds
+      counter.after('200').add(1);
       return counter.state.total;
     },
   },
