@@ -82,6 +82,10 @@ describe('the rest of a call', () => {
     given(Call, [created, routed, failed])
       .when.fail({ status: 408, reason: 'not-answered' })
       .then(new Rejected('call-over'));
+    const placed = given(Call).when.place(placing());
+    placed.after(299_999).then([]);
+    placed.after(300_000).then([{ type: 'CallFailed', data: { status: 408, reason: 'not-answered' } }]);
+    given(Call, [created, routed, answered]).when.giveUp().then([]);
     given(Call, [created, routed, failed]).when.answer().then(new Rejected('call-not-routed'));
   });
 });
@@ -135,6 +139,9 @@ describe('accounts and bids', () => {
     const placed = { type: 'BidPlaced', data: { trunk: 't', prefix: '44', ratePerMinute: '0.1' } } as const;
     const expired = { type: 'BidExpired', data: {} } as const;
     given(Bid, [placed]).when.expire().then([expired]);
+    given(Bid, [placed]).when.withdraw(50).then([]);
+    given(Bid, [placed]).when.withdraw(50).after(49).then([]);
+    given(Bid, [placed]).when.withdraw(50).after(50).then([expired]);
     given(Bid, [placed, expired]).when.expire().then([]);
     given(Bid, [placed, expired]).when.update('0.2').then(new Rejected('bid-not-live'));
     given(Bid, [placed, expired])

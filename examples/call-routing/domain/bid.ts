@@ -51,6 +51,11 @@ export const Bid = defineAggregate('bid', {
     lose(bid, callId: string) {
       bid.raise('BidLost', { callId });
     },
+    /** It is withdrawn: calls may still go to it for so long. */
+    withdraw(bid, noticeMs: number) {
+      if (bid.state.status !== 'live') throw new Rejected('bid-not-live');
+      bid.after(noticeMs, { name: 'expiry' }).expire();
+    },
     expire(bid) {
       if (bid.state.status === 'live') bid.raise('BidExpired', {});
     },

@@ -34,6 +34,9 @@ export interface CallCompleted {
 /** How much of a call is paid for before it begins. */
 export const firstHoldMs = 60_000;
 
+/** Longer than the proxy waits for an answer (Timer C, 200 s, and the end of its transaction): by then its router has lost the call. */
+const unansweredMs = 300_000;
+
 export interface CompleteCall extends Pick<CallCompleted, 'durationMs' | 'endedBy'> {
   /** For how much of it money is held, if that is not the first minute: no account pays more than was held for it. */
   readonly coveredMs?: number;
@@ -68,6 +71,9 @@ export type Placed =
   | { readonly kind: 'route'; readonly trunk: string; readonly ratePerMinute: Decimal; readonly raiseMicros: number }
   | { readonly kind: 'refuse'; readonly status: number };
 
+/** The timer of a call that waits for an answer. */
+const unanswered = 'unanswered';
+
 export const Call = defineAggregate('call', {
   module: import.meta.url,
   state: (): CallState => ({ status: 'none', accountId: '', ratePerMinute: '0.00' }),
@@ -99,6 +105,7 @@ export const Call = defineAggregate('call', {
       const startedAt = performance.now();
       call.raise('CallRouted', winner);
       const raiseMicros = (performance.now() - startedAt) * 1_000;
+      call.after(unansweredMs, { name: unanswered }).giveUp();
       for (const { bidId } of bids) {
         const bid = call.send(Bid, bidId);
         if (bidId === winner.bidId) bid.win(call.id);
@@ -109,6 +116,7 @@ export const Call = defineAggregate('call', {
     answer(call) {
       if (call.state.status !== 'routed') throw new Rejected('call-not-routed');
       call.raise('CallAnswered', {});
+      call.cancel(unanswered);
     },
     complete(call, { durationMs, endedBy, coveredMs = firstHoldMs }: CompleteCall) {
       if (call.state.status !== 'answered') throw new Rejected('call-not-answered');
@@ -119,7 +127,11 @@ export const Call = defineAggregate('call', {
     },
     fail(call, failure: CallFailed) {
       if (call.state.status === 'completed' || call.state.status === 'failed') throw new Rejected('call-over');
+      if (call.state.status === 'routed') call.cancel(unanswered);
       call.raise('CallFailed', failure);
+    },
+    giveUp(call) {
+      if (call.state.status === 'routed') call.raise('CallFailed', { status: 408, reason: 'not-answered' });
     },
   },
 });

@@ -6,6 +6,7 @@ import type { LiveStates } from './live-states.ts';
 
 const moveEveryMs = 100;
 const movesPerExpiry = 10;
+const noticeMs = 50;
 
 /** Returns what stops it. */
 export function startMarket(
@@ -28,7 +29,7 @@ export function startMarket(
     }
     const { trunk, prefix, ratePerMinute } = bid; // its successor has an id of its own, also after a restart
     await runtime.ref(Bid, `${id.split('#')[0]}#${runtime.newId()}`).place({ trunk, prefix, ratePerMinute });
-    await runtime.ref(Bid, id).expire();
+    await runtime.ref(Bid, id).withdraw(noticeMs);
   };
   const timer = setInterval(() => void move().catch(failed), moveEveryMs).unref();
   return () => clearInterval(timer);
