@@ -1,8 +1,7 @@
 // What the benchmarks run commands on. Imported by shard threads: only what it uses.
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { defineAggregate } from '../src/model/aggregate.ts';
 import { event } from '../src/model/event-spec.ts';
+import { heapBytes } from './heap.ts';
 import { Latencies, type Percentiles } from './histogram.ts';
 import { type Routed, routed } from './payload.ts';
 
@@ -54,11 +53,7 @@ export const Probe = defineAggregate('probe', {
 
     /** Bytes of this thread's heap after a full collection. */
     heapBytes(): number {
-      setFlagsFromString('--expose-gc');
-      const collect = runInNewContext('gc') as () => void;
-      collect();
-      collect();
-      return process.memoryUsage().heapUsed;
+      return heapBytes();
     },
   },
 });

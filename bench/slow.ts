@@ -128,6 +128,10 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
       before(of as unknown as { prototype: object }, ends, () => rmSync(flag, { force: true }));
     }
   },
+  async timer() {
+    const { Timers } = await import('../src/timers/timers.ts');
+    before(Timers, 'deliver', () => hold(waitMs));
+  },
   async handlers() {
     const { EventDispatcher } = await import('../src/subscriptions/event-dispatcher.ts');
     before(EventDispatcher, 'take', () => hold(1)); // each event of a catch-up

@@ -20,6 +20,7 @@ export const suites: readonly string[] = [
   'upcasting',
   'rehearse',
   'rehearse-live',
+  'timers',
   'handlers-catch-up',
   'handlers-live',
   'handlers-postgres',
