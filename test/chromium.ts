@@ -105,7 +105,9 @@ class Page {
     return result.value;
   }
 
+  /** Into the first field of the page. It may have asked for the focus, and gets that when it is drawn first: not yet, perhaps. */
   async type(text: string): Promise<void> {
+    await this.read("document.querySelector('input').focus()");
     await this.send('Input.insertText', { text });
   }
 

@@ -1,6 +1,7 @@
 // One aggregate's history under both releases: whether they agree on it, and if not, since when.
 
 import { isError } from '../base/errors.ts';
+import { isThenable } from '../base/thenable.ts';
 import type { FrameArchive, FramePage } from '../store/store.ts';
 import { FrameReader } from '../wire/frame.ts';
 import type { Pair } from './compare/pairs.ts';
@@ -136,7 +137,7 @@ export class ComparedAggregate {
       let page: FramePage;
       try {
         const asked = archive.framesFrom(pair.name, id, version + 1);
-        page = asked instanceof Promise ? await asked : asked; // no turn for what is at hand
+        page = isThenable(asked) ? await asked : asked; // no turn for what is at hand
       } catch (error) {
         if (isError(error, 'EventUnreadable')) return 'incomplete';
         throw error;

@@ -26,6 +26,15 @@ export interface DuePlace {
   readonly position: number;
 }
 
+/** What is true stays true, and is not asked again. */
+function onceTrue(ask: () => boolean): () => boolean {
+  let isTrue = false;
+  return () => {
+    isTrue ||= ask();
+    return isTrue;
+  };
+}
+
 export class TimerTables {
   private readonly tables: StateTables;
   private readonly hasTables: () => boolean;
@@ -44,7 +53,7 @@ export class TimerTables {
   ) {
     this.giveUp = giveUp;
     this.tables = tables;
-    this.hasTables = hasTables;
+    this.hasTables = onceTrue(hasTables);
     this.changes = changes;
   }
 
