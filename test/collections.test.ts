@@ -43,7 +43,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'timers/timers.ts': {
     current: 'end(), and kept() of those that are due later than the line reaches',
-    delivered: 'ended(); at most 1,024',
+    delivered: 'ended(); as many as messages have room',
     behind: 'ended() of the one before it',
   },
   'dispatch/holds.ts': {

@@ -34,7 +34,7 @@ import type { Lane } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { type LastRun, readInTheEnd } from './last-run.ts';
 import { Parking } from './parking.ts';
-import { type Holder, type Open, Relief, type Watch } from './relief.ts';
+import { type Holder, isOver, type Open, Relief, type Watch } from './relief.ts';
 import { RequeuedLetters } from './requeued-letters.ts';
 import { Suspects } from './suspects.ts';
 import { Tally } from './tally.ts';
@@ -60,6 +60,8 @@ export class Deliveries implements MessageTaker {
   private readonly relief: Relief;
   private readonly requeued: RequeuedLetters;
   private readonly parking: Parking;
+  /** What turns read of timers is held in the log as messages are. */
+  readonly timers: TimerFeed;
   private hasEnded = false;
   private readonly recovery = Promise.withResolvers<KeptLetters['resolved']>();
   /** Resolves once the box has been read: to what is not to be delivered from the log. */
@@ -80,6 +82,7 @@ export class Deliveries implements MessageTaker {
     this.holds = new Holds(control);
     this.held = held;
     this.lanes = new Lanes(this.holds, this.held);
+    this.timers = new TimerFeed(this.holds);
     const notCounted = (): void => this.tally.ended(1);
     this.intake = new Intake(this.holds, this.held, this.stop.signal, (...which) => this.take(...which), notCounted);
     this.relief = new Relief(control, this.holds, () => this.hasEnded);
@@ -145,11 +148,6 @@ export class Deliveries implements MessageTaker {
         this.holds.release(hold);
       }),
     );
-  }
-
-  /** What turns read of timers is held in the log as messages are. */
-  timerFeed(): TimerFeed {
-    return new TimerFeed(this.holds);
   }
 
   /** There is room for a further message in memory. */
@@ -224,9 +222,9 @@ export class Deliveries implements MessageTaker {
 
   private async first(lane: Lane, box: LetterBox, open: Open): Promise<boolean> {
     const { message } = open;
-    if (open.watch?.isOver() && !open.isVoid) {
+    if (isOver(open)) {
       lane.leave(open);
-      this.finish(open);
+      this.answered(lane, open, undefined); // what has ended it is written, and may not be synced
       return true;
     }
     if (this.unconfirmed.isFull) {
@@ -241,7 +239,7 @@ export class Deliveries implements MessageTaker {
     };
     const end = isBehind
       ? undefined
-      : (lane.failed ?? (await this.deliver(lane, message, this.stop.signal, onOutcome, open.watch)));
+      : (lane.failed ?? (await this.deliver(lane, message, this.stop.signal, onOutcome, open)));
     if (end?.kind === 'stopped') return false;
     if (end?.kind === 'held') return true; // others have come before it
     if (end === undefined || end.kind === 'failed') {
@@ -263,9 +261,9 @@ export class Deliveries implements MessageTaker {
     message: Message,
     stopped: AbortSignal,
     onOutcome: (position: number) => void,
-    watch?: Watch,
+    open?: Open,
   ): Promise<DeliveryEnd> {
-    const mayBegin = (): boolean => !lane.isHeld && watch?.isOver() !== true;
+    const mayBegin = (): boolean => !lane.isHeld && (open === undefined || !isOver(open));
     return deliverWithCare(this.care, message, this.parts, stopped, onOutcome, mayBegin);
   }
 
@@ -332,9 +330,9 @@ export class Deliveries implements MessageTaker {
     this.publishKept();
   }
 
-  /** What waits in the box counts with what the log holds: so users wait before it grows without end. */
+  /** What waits in the box, and timers in memory, count with what the log holds: so users wait before it grows without end. */
   private publishKept(): void {
-    const kib = Math.ceil((this.box?.waitingBytes ?? 0) / 1024);
+    const kib = Math.ceil(((this.box?.waitingBytes ?? 0) + this.timers.heldBytes) / 1024);
     if (kib !== this.control.flag(Signal.waitingKib)) this.control.setFlag(Signal.waitingKib, kib);
   }
 

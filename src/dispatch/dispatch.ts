@@ -45,7 +45,7 @@ export class Dispatch {
   constructor({ aggregates, control, bus, answers, options, entityEvents, messages, report }: DispatchParts) {
     this.dispatcher = new CommandDispatcher(aggregates, control, options, answers, this.taps);
     this.deliveries = new Deliveries(this.dispatcher, control, messages.settings, messages.events);
-    this.timers = this.deliveries.timerFeed();
+    this.timers = this.deliveries.timers;
     this.refs = new Refs(aggregates, this.dispatcher);
     const { inFlight, progress, refusals } = this.dispatcher;
     const { taps } = this;

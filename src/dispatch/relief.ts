@@ -28,6 +28,9 @@ export interface Open {
   readonly watch: Watch | undefined;
 }
 
+/** It is not to be delivered any more. What it did, and the store has refused, is to be done all the same. */
+export const isOver = ({ isVoid, watch }: Open): boolean => !isVoid && watch?.isOver() === true;
+
 /** Who watches over a message. */
 export interface Watch {
   /** It is not wanted any more: asked before each attempt. */

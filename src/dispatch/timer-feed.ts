@@ -2,8 +2,12 @@
 // Until the last run has been read they are gathered. Host thread.
 import type { FrameReader } from '../wire/frame.ts';
 import { type TimerChange, timerChangeIn } from '../wire/timer.ts';
+import { heapBytesOf } from './held.ts';
 import type { Hold, Holds } from './holds.ts';
 import type { Holder } from './relief.ts';
+
+/** What a cancelled one takes of the heap, about. */
+const cancelBytes = 512;
 
 export interface HeldChange extends TimerChange {
   /** The log may forget it. */
@@ -12,6 +16,7 @@ export interface HeldChange extends TimerChange {
 
 export class TimerFeed {
   private readonly holds: Holds<Holder>;
+  private bytes = 0;
   private gathered: HeldChange[] = [];
   private take: ((change: HeldChange) => void) | undefined;
 
@@ -29,7 +34,22 @@ export class TimerFeed {
   /** One that the last run has left in the log; undefined: the frame is something else. */
   held(frame: FrameReader, position: number): HeldChange | undefined {
     const change = timerChangeIn(frame, position);
-    return change && { ...change, release: this.hold(position) };
+    if (change === undefined) return undefined;
+    const bytes = change.timer === undefined ? cancelBytes : heapBytesOf(change.timer.message);
+    const release = this.hold(position);
+    this.bytes += bytes;
+    return {
+      ...change,
+      release: () => {
+        this.bytes -= bytes;
+        release();
+      },
+    };
+  }
+
+  /** What those take of memory that are not kept elsewhere yet. */
+  get heldBytes(): number {
+    return this.bytes;
   }
 
   /** The log keeps what lies from a position on, until the function is called that is returned. */

@@ -211,21 +211,24 @@ export function defineAggregate<
   for (const type of Object.keys(spec.evolve))
     if (!Object.hasOwn(spec.events, type)) fail(`evolve names '${type}', no event of its`);
   checkCommands(spec.commands, reservedCommandNames, fail);
-  if (spec.snapshot !== undefined) checkShape('snapshot.', spec.snapshot, snapshotFields.names, fail);
-  const { every = 100, version = 1 } = spec.snapshot ?? {};
-  if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
-  if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
+  const snapshot = snapshotIn(spec.snapshot, fail);
   const lists = {
     retired: [...retired],
     renamedFrom: Object.freeze([...renamedFrom]),
     skipped: takenSkipped(skipped),
   };
-  return Object.freeze({ ...spec, name, module, snapshot: { every, version }, ...lists }) as Aggregate<
-    Name,
-    State,
-    E,
-    C
-  >;
+  return Object.freeze({ ...spec, name, module, snapshot, ...lists }) as Aggregate<Name, State, E, C>;
+}
+
+function snapshotIn(
+  given: SnapshotPolicy | undefined,
+  fail: (reason: string) => never,
+): { every: number; version: number } {
+  if (given !== undefined) checkShape('snapshot.', given, snapshotFields.names, fail);
+  const { every = 100, version = 1 } = given ?? {};
+  if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
+  if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
+  return { every, version };
 }
 
 const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });

@@ -31,8 +31,12 @@ export class Keeping {
   private readonly onKept: (change: Change) => void;
   private readonly keptAfterMs: number;
   private changes: Change[] = [];
-  private running: Promise<void> | undefined;
-  private isHurried = false;
+  private isRunning = false;
+  /** How many there have been, how many the tables have, and up to which a call waits. */
+  private added = 0;
+  private done = 0;
+  private hurryTo = 0;
+  private batch = Promise.withResolvers<void>();
   private hurry = new AbortController();
 
   constructor(
@@ -51,33 +55,41 @@ export class Keeping {
 
   add(change: Change): void {
     this.changes.push(change);
+    this.added++;
     if (this.changes.length === manyChanges) this.hurry.abort();
-    this.running ??= this.run();
-    unawaited(this.running, () => {});
+    if (this.isRunning) return;
+    this.isRunning = true;
+    unawaited(this.run());
   }
 
-  /** Resolves once the tables have all that was added before. @throws RuntimeClosed */
+  /** Resolves once the tables have all that was added before, or the runtime stops. */
   async settled(): Promise<void> {
-    this.isHurried = true;
+    const target = this.added;
+    this.hurryTo = target;
     this.hurry.abort();
-    while (this.running !== undefined) await this.running;
+    while (this.done < target && !this.stopped.aborted) await this.batch.promise;
   }
 
   private async run(): Promise<void> {
-    try {
-      while (this.changes.length > 0 && !this.stopped.aborted) {
-        if (!this.isHurried && this.changes.length < manyChanges) await this.lag();
-        if (this.stopped.aborted) return;
-        await this.keep(this.changes.splice(0, changesAtOnce));
-      }
-    } finally {
-      this.running = undefined;
-      this.isHurried = false;
-      this.hurry = new AbortController();
+    while (this.changes.length > 0 && !this.stopped.aborted) {
+      if (this.done >= this.hurryTo && this.changes.length < manyChanges) await this.lag();
+      if (this.stopped.aborted) break;
+      const changes = this.changes.splice(0, changesAtOnce);
+      await this.keep(changes);
+      this.done += changes.length;
+      this.endBatch();
     }
+    this.isRunning = false;
+    this.endBatch();
+  }
+
+  private endBatch(): void {
+    this.batch.resolve();
+    this.batch = Promise.withResolvers();
   }
 
   private async lag(): Promise<void> {
+    this.hurry = new AbortController();
     await pauseUnless(AbortSignal.any([this.stopped, this.hurry.signal]), this.keptAfterMs);
   }
 

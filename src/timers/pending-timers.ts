@@ -62,26 +62,26 @@ export class PendingTimers {
    * ```ts
    * const [next] = await runtime.timers.list({ aggregate: Auction, limit: 1 });
    * ```
-   * @throws InvalidOptions, RuntimeClosed (as rejections)
+   * @throws InvalidOptions, RuntimeClosed, WaitTimedOut (as rejections)
    */
   list(query: TimerQuery = {}): Promise<PendingTimer[]> {
-    return promised(async () => (await this.select(query)).map((timer) => this.shown(timer)));
+    return promised(async () => (await this.timers.inTime(this.select(query))).map((timer) => this.shown(timer)));
   }
 
   /**
    * Those selected wait no longer. Resolves, once that is durable, to those that were taken back: one that is being executed is not
    * among them.
-   * @throws InvalidOptions, RuntimeClosed (as rejections)
+   * @throws InvalidOptions, RuntimeClosed, WaitTimedOut (as rejections)
    */
   cancel(which: TimerQuery): Promise<PendingTimer[]> {
-    return promised(() => this.change('cancel', which, undefined));
+    return promised(() => this.timers.inTime(this.change('cancel', which, undefined)));
   }
 
-  /** Those selected are due at another date: now, for example. Resolves as `cancel`. @throws InvalidOptions, RuntimeClosed (as rejections) */
+  /** Those selected are due at another date: now, for example. Resolves as `cancel`. @throws InvalidOptions, RuntimeClosed, WaitTimedOut (as rejections) */
   move(which: TimerQuery, due: Date): Promise<PendingTimer[]> {
     return promised(() => {
       checkDate('due', due);
-      return this.change('move', which, due.getTime());
+      return this.timers.inTime(this.change('move', which, due.getTime()));
     });
   }
 

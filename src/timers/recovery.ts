@@ -28,7 +28,8 @@ export async function recoverTimers(
       });
       for (const change of changes) {
         const { timer } = change;
-        if (timer !== undefined && resolved.has(timer.message.id)) change.release();
+        if (timer !== undefined && resolved.has(timer.message.id))
+          await take({ ...change, timer: undefined }); // what it has replaced stays so
         // It ends now, whatever its date: it may have been moved, or the clock set back.
         else if (timer !== undefined && carriedOut.has(timer.message.id))
           await take({ ...change, timer: { ...timer, dueMs: 0 } });

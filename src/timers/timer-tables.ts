@@ -2,6 +2,8 @@
 // Owned by the host thread.
 //
 // Invariants: both tables change in one commit. Of one key the timer that was set last stays, in whatever order changes come again.
+import { pause } from '../base/clock.ts';
+import { isError } from '../base/errors.ts';
 import { checked, number, object, type Shape, text } from '../base/json.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { recordAt, recordsOf } from '../handler-state/records.ts';
@@ -11,6 +13,7 @@ import type { Timer } from '../wire/timer.ts';
 
 const timerTable = 'timers';
 const dueTable = 'timers-due';
+const lookAgainMs = 1_000;
 
 const timerShape: Shape<Timer> = object<Timer>({ message: messageShape, dueMs: number });
 const timerIn = (value: unknown): Timer => checked(value, timerShape, 'a timer');
@@ -106,8 +109,20 @@ export class TimerTables {
   }
 
   /** The timer whose message it is waits no longer. @throws RuntimeClosed */
-  release(message: Message): Promise<void> {
-    return this.change(() => this.remove(laneOf(message), message.position));
+  async release(message: Message): Promise<void> {
+    for (;;) {
+      try {
+        return await this.change(() => this.remove(laneOf(message), message.position));
+      } catch (error) {
+        if (isError(error, 'RuntimeClosed')) throw error;
+        await pause(lookAgainMs); // they could not be read
+      }
+    }
+  }
+
+  /** A user's call of them waits no longer than the bound. @throws WaitTimedOut */
+  inTime<T>(work: Promise<T>): Promise<T> {
+    return this.tables.inTime('timers that wait', work);
   }
 
   async at(key: string): Promise<Timer | undefined> {

@@ -20,7 +20,6 @@ import type { DuePlace, TimerTables } from './timer-tables.ts';
 
 /** Some 60 MB. */
 const inMemoryMostDefault = 65_536;
-const deliveredMost = 1_024;
 /** The date may leap. */
 const lookAgainMs = 1_000;
 /** Messages of others give room, and say nothing. */
@@ -101,6 +100,11 @@ export class Timers {
     }
   }
 
+  /** What a user waits for has a bound. @throws WaitTimedOut */
+  inTime<T>(work: Promise<T>): Promise<T> {
+    return this.tables.inTime(work);
+  }
+
   /** Those that wait, in the order of their dates, as the tables have them once they have all; none that is being executed. @throws RuntimeClosed */
   async *all(): AsyncGenerator<Timer> {
     await this.begun.promise;
@@ -129,7 +133,16 @@ export class Timers {
     this.stale.note(key, message.position);
     const moved = dueMs === undefined ? undefined : { message, dueMs };
     const exchange = this.tables.exchange(timer, moved);
-    const isChanged = await exchange.finally(() => this.stale.forget(key, message.position));
+    let isChanged = false;
+    try {
+      isChanged = await exchange;
+    } catch (error) {
+      // The tables could not be read: it is what it was.
+      if (this.current.get(key) === before) this.moved(pendingOf(key, timer, true, false));
+      throw error;
+    } finally {
+      this.stale.forget(key, message.position);
+    }
     if (this.current.get(key) !== before) return isChanged;
     this.current.delete(key);
     if (isChanged && moved !== undefined) this.moved(pendingOf(key, moved, true, false));
@@ -231,7 +244,7 @@ export class Timers {
     const now = dateMs();
     for (let next = this.heap.first; next !== undefined; next = this.heap.first) {
       if (!next.isOver && next.timer.dueMs > now) break;
-      if (!next.isOver && !this.mayDeliver) break;
+      if (!next.isOver && !this.delivery.hasRoom) break;
       this.heap.shift();
       if (!next.isOver) this.deliver(next);
     }
@@ -244,10 +257,6 @@ export class Timers {
 
   private get readAtOnce(): number {
     return this.inMemoryMost / 4;
-  }
-
-  private get mayDeliver(): boolean {
-    return this.delivered.size < deliveredMost && this.delivery.hasRoom;
   }
 
   private deliver(pending: Pending): void {

@@ -148,3 +148,21 @@ test('those that wait are listed by date, taken back and moved; also over a rest
   expect(names(await runtime.timers.list({ aggregateId: 'a' }))).toEqual(['w']);
   expect(await rung(runtime)).toEqual(['y']);
 });
+
+test('one that was replaced stays so when its successor has become a dead letter, also over a restart', async () => {
+  const dataDir = scratchFolder();
+  const file = `${dataDir}-fails`;
+  writeFileSync(file, '');
+  const options = { dataDir, messages: { retry: { attempts: 1 } } };
+  let runtime = await start(options);
+  await runtime.ref(Alarm, 'a').setNamed('x', 3_600_000, 'replaced');
+  expect(await runtime.timers.list()).toHaveLength(1); // the tables have it
+  await runtime.ref(Alarm, 'a').setNamed('x', 0, file, 'ringUnless');
+  await until(
+    () => runtime.status().messageDeadLetters,
+    (count) => count === 1,
+  );
+  await runtime.close();
+  runtime = await start(options);
+  expect(await runtime.timers.list()).toEqual([]);
+});
