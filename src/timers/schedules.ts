@@ -1,5 +1,5 @@
-// Commands that come again and again: `runtime.schedule`. Each slot of a schedule is a message with an id made of the schedule's name
-// and the slot, so it is executed once, over kills and restarts; which slot was the last one, a table on this machine keeps. Host thread.
+// Commands that come again and again: `runtime.schedule`. Each command of a slot is a message with an id made of the schedule's name,
+// the slot and the command, so it is executed once, over kills and restarts; which slot was the last one, a table on this machine keeps. Host thread.
 //
 // Invariant: the next slot follows from the slot, and not from when that was executed.
 import { createHash } from 'node:crypto';
@@ -12,6 +12,7 @@ import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import type { Logger } from '../base/logger.ts';
 import { NAME_BYTES_LIMIT } from '../base/name-limits.ts';
 import { pauseUnless } from '../base/on-abort.ts';
+import { isThenable } from '../base/thenable.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { recordAt } from '../handler-state/records.ts';
 import { SerialChanges } from '../handler-state/serial-changes.ts';
@@ -65,6 +66,7 @@ export interface SchedulesParts {
 }
 
 type Missed = NonNullable<ScheduleOptions['missed']>;
+type Target = Pick<Message, 'aggregateType' | 'aggregateId' | 'command' | 'inputJson'>;
 type Act = (to: ScheduleTarget, slot: Date) => void;
 
 /** When a schedule is due, and what it sends. */
@@ -81,17 +83,21 @@ const doneIn = (value: unknown): { doneMs: number } => checked(value, doneShape,
 /** Commands by the clock; see `runtime.schedule`. */
 export class Schedules {
   private readonly parts: SchedulesParts;
+  /** One for all, also for those that have been stopped: what one has read of the table still holds when it stages. */
+  private readonly changes: SerialChanges;
   private readonly running = new Map<string, Running>();
   private isClosed = false;
 
   /** @internal */
   constructor(parts: SchedulesParts) {
     this.parts = parts;
+    this.changes = new SerialChanges(parts.tables);
   }
 
   /**
    * A command that comes again and again, by the clock: each slot is executed once, over kills and restarts. The next slot follows from
-   * the slot. Two data directories have two sets of schedules.
+   * the slot. Two data directories have two sets of schedules. `act` gives the commands before it returns, the same ones each time it is
+   * asked for a slot: it is asked again after a restart in the middle of one.
    *
    * ```ts
    * const nightly = { cron: '30 2 * * *', timeZone: 'Europe/Berlin', missed: 'once' } as const;
@@ -110,10 +116,20 @@ export class Schedules {
     const slots = await slotsOf(cron, timeZone);
     if (this.isClosed) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.running.has(name)) invalid('name', name, 'is a schedule that runs');
-    const schedule = new Running(name, this.parts, { slots, missed, act }, () => this.running.delete(name));
+    const schedule = new Running(name, this.parts, { slots, missed, act }, this.changes, (ended) => this.ended(ended));
     this.running.set(name, schedule);
-    await schedule.begin();
+    try {
+      await schedule.begin();
+    } catch (error) {
+      schedule.stop();
+      throw error;
+    }
     return schedule;
+  }
+
+  /** Another of its name may run by now. */
+  private ended(schedule: Running): void {
+    if (this.running.get(schedule.name) === schedule) this.running.delete(schedule.name);
   }
 
   /** @internal */
@@ -129,20 +145,26 @@ class Running implements Schedule {
   private readonly slots: Slots;
   private readonly missed: Missed;
   private readonly act: Act;
-  private readonly onStop: () => void;
+  private readonly onStop: (schedule: Running) => void;
   private readonly stopping = new AbortController();
   private readonly changes: SerialChanges;
   private doneMs = 0;
   private nextMs: number | undefined;
 
-  constructor(name: string, parts: SchedulesParts, { slots, missed, act }: Plan, onStop: () => void) {
+  constructor(
+    name: string,
+    parts: SchedulesParts,
+    { slots, missed, act }: Plan,
+    changes: SerialChanges,
+    onStop: (schedule: Running) => void,
+  ) {
     this.name = name;
     this.parts = parts;
     this.slots = slots;
     this.missed = missed;
     this.act = act;
+    this.changes = changes;
     this.onStop = onStop;
-    this.changes = new SerialChanges(parts.tables);
   }
 
   get next(): Date | undefined {
@@ -151,15 +173,19 @@ class Running implements Schedule {
 
   stop(): void {
     this.stopping.abort();
-    this.onStop();
+    this.onStop(this);
   }
 
   /** A new schedule begins now. */
   async begin(): Promise<void> {
-    const kept = await recordAt(this.parts.tables, table, this.name, doneIn);
-    if (kept === undefined) await this.done(dateMs());
+    const now = dateMs();
+    const kept = await this.kept();
+    if (kept === undefined) await this.done(now);
     else this.doneMs = kept.doneMs;
     this.look();
+    // The clock has gone back since. Slots in between may have been executed, so none of them is due again.
+    if (this.doneMs > now)
+      this.parts.logger.warn({ next: this.next }, `schedule '${this.name}' has executed a slot later than now`);
     unawaited(this.run(), (error) => this.parts.logger.error({ err: error }, `schedule '${this.name}' has ended`));
   }
 
@@ -213,36 +239,59 @@ class Running implements Schedule {
 
   /** What `act` throws ends the slot, and not the schedule. */
   private messagesOf(slot: number): Message[] {
-    const { logger, definition, position } = this.parts;
     const messages: Message[] = [];
-    const to: ScheduleTarget = (aggregate, aggregateId) => {
-      checkId('aggregate id', aggregateId);
-      const target = definition(nameOfDefinition(aggregate));
-      return commandMethods(target, (command, input) => {
-        const id = idOf(this.name, slot, messages.length);
-        const [aggregateType, inputJson] = [storedTypeOf(target), argumentsJson(input)];
-        const to = { aggregateType, aggregateId, command, inputJson, metadataJson: '' };
-        messages.push({ id, position: position(), sender: scheduleSender(id), ...to });
-      }) as Sender<typeof aggregate>;
+    const equal = new Map<string, number>();
+    let hasReturned = false;
+    const take = (to: Target): void => {
+      if (hasReturned) invalid('act', undefined, 'has returned: it gives the commands of a slot before that');
+      const of = JSON.stringify([this.name, slot, to.aggregateType, to.aggregateId, to.command, to.inputJson]);
+      const before = equal.get(of) ?? 0;
+      equal.set(of, before + 1);
+      const id = idOf(of, before);
+      messages.push({ id, position: this.parts.position(), sender: scheduleSender(id), ...to, metadataJson: '' });
     };
     try {
-      this.act(to, new Date(slot));
+      const result: unknown = this.act(this.targets(take), new Date(slot));
+      if (!isThenable(result)) return messages;
+      Promise.resolve(result).catch(() => {}); // its outcome is of no use here, and must not become an unhandled rejection
+      invalid('act', undefined, 'must not be async: it gives the commands of a slot before it returns');
     } catch (error) {
+      const { logger } = this.parts;
       logger.error({ err: error, slot: new Date(slot) }, `schedule '${this.name}' gives no command for a slot`);
-      return [];
+    } finally {
+      hasReturned = true;
     }
-    return messages;
+    return [];
   }
 
+  private targets(take: (to: Target) => void): ScheduleTarget {
+    return (aggregate, aggregateId) => {
+      checkId('aggregate id', aggregateId);
+      const target = this.parts.definition(nameOfDefinition(aggregate));
+      const aggregateType = storedTypeOf(target);
+      return commandMethods(target, (command, input) =>
+        take({ aggregateType, aggregateId, command, inputJson: argumentsJson(input) }),
+      ) as Sender<typeof aggregate>;
+    };
+  }
+
+  private async kept(): Promise<{ doneMs: number } | undefined> {
+    return recordAt(this.parts.tables, table, this.name, doneIn);
+  }
+
+  /** Never back: one that was stopped in the middle of a slot may end behind slots of the next one of its name. */
   private async done(slot: number): Promise<void> {
-    this.doneMs = slot;
-    await this.changes.durablyInTheEnd(async () => this.parts.tables.stage(table, this.name, { doneMs: slot }));
+    this.doneMs = Math.max(this.doneMs, slot);
+    await this.changes.durablyInTheEnd(async () => {
+      const doneMs = Math.max((await this.kept())?.doneMs ?? 0, slot);
+      this.parts.tables.stage(table, this.name, { doneMs });
+    });
   }
 }
 
-/** A UUID of version 8, RFC 9562: the same for the same slot, whichever run of the service asks. */
-function idOf(name: string, slot: number, index: number): string {
-  const bytes = createHash('sha256').update(`${name}\0${slot}\0${index}`).digest();
+/** A UUID of version 8, RFC 9562: the same for the same command of a slot, whichever run asks, and whatever else `act` gives then. */
+function idOf(of: string, equalBefore: number): string {
+  const bytes = createHash('sha256').update(`${of}${equalBefore}`).digest();
   bytes[6] = (bytes[6]! & 0x0f) | 0x80;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   return idToText(bytes, 0);

@@ -1,6 +1,8 @@
 // Commands that come by the clock: each slot once; what was missed, as it was said.
+import { rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Runtime, RuntimeOptions } from '../../src/index.ts';
+import type { Logger, Runtime, RuntimeOptions, ScheduleTarget } from '../../src/index.ts';
 import { slotsOf } from '../../src/timers/cron.ts';
 import { Alarm } from './alarm.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
@@ -78,6 +80,65 @@ test('two commands of a slot, one that gives none, one that throws; a schedule t
   expect((await errorOf(runtime.schedule('two', { cron: everySecond }, () => {}))).code).toBe('InvalidOptions');
   const [x, y] = [await rung(runtime, 'x'), await rung(runtime, 'y')];
   expect(x.length - y.length).toBeLessThanOrEqual(1);
+});
+
+/** A logger, and what it was told as an error. */
+function listener(): { logger: Logger; errors: string[] } {
+  const errors: string[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: ({ err }: { err: Error }) => void errors.push(err.message),
+  };
+  return { logger: logger as unknown as Logger, errors };
+}
+
+test('an async function gives nothing, neither before nor after it has returned', async () => {
+  const { logger, errors } = listener();
+  const runtime = await start({ logger });
+  const late: Error[] = [];
+  await runtime.schedule('async', { cron: everySecond }, async (to, slot) => {
+    const alarm = to(Alarm, 'x');
+    alarm.ring(second(slot));
+    await Promise.resolve();
+    try {
+      alarm.ring(second(slot));
+    } catch (error) {
+      late.push(error as Error);
+    }
+    throw new Error('of the function');
+  });
+  await until(
+    () => late.length,
+    (count) => count >= 2,
+  );
+  expect(errors[0]).toMatch(/must not be async/);
+  expect(late[0]).toMatchObject({ code: 'InvalidOptions', message: expect.stringMatching(/has returned/) });
+  expect(await rung(runtime, 'x')).toEqual([]);
+});
+
+test('other commands after a restart in the middle of a slot: each is executed once, whatever stands beside it', async () => {
+  const dataDir = scratchFolder();
+  const file = join(dirname(dataDir), 'holds-the-slot');
+  writeFileSync(file, '');
+  const options = { dataDir, messages: { retry: { attempts: 1_000, minDelayMs: 20, maxDelayMs: 20 } } };
+  const act =
+    (...ids: string[]) =>
+    (to: ScheduleTarget, slot: Date): void => {
+      for (const id of ids) to(Alarm, id).ring(second(slot));
+      to(Alarm, 'y').ringUnless(file);
+    };
+  let runtime = await start(options);
+  await runtime.schedule('s', { cron: everySecond, missed: 'all' }, act('a', 'a'));
+  const [slot] = await whenRung(runtime, 2, 'a');
+  await runtime.close();
+  rmSync(file);
+  runtime = await start(options);
+  await runtime.schedule('s', { cron: everySecond, missed: 'all' }, act('new', 'a', 'a'));
+  await whenRung(runtime, 2, 'y');
+  expect((await rung(runtime, 'new'))[0]).toBe(slot);
+  expect((await rung(runtime, 'a')).filter((one) => one === slot)).toHaveLength(2);
 });
 
 test('what is no schedule is refused', async () => {
