@@ -30,12 +30,23 @@ export type HiddenConnection = ConnectionParts | Hidden<ConnectionParts>;
 
 export const defaultSchema = 'trunkline';
 
+/**
+ * Marks in migrations that are replaced after the schema's name has come in: within it they would be, too. `@home` itself is
+ * replaced first.
+ */
+export const migrationMarks: readonly string[] = [
+  ...['@name', '@door', '@sequence', '@one', '@several', '@checkpoints', '@outbox', '@rights'],
+];
+
 /** PostgreSQL cuts longer names off in silence, and keeps those that begin with pg_ for itself. @throws InvalidOptions */
 export function checkSchemaName(schema: unknown): asserts schema is string {
   if (typeof schema !== 'string' || nameFault(schema, 63) !== undefined) {
     invalid('schema', schema, 'must be 1 to 63 bytes of text without control characters or half characters');
   }
   if (schema.startsWith('pg_')) invalid('schema', schema, 'must not begin with pg_, as the names of the server do');
+  const mark = migrationMarks.find((one) => schema.includes(one));
+  if (mark !== undefined)
+    invalid('schema', schema, `must not hold ${mark}, which migrations put other texts in the place of`);
 }
 
 /** A name within a statement. (The client library has the same; this file is loaded by who needs no client.) */
