@@ -1,5 +1,5 @@
 // One stored payload for two reducers: each gets a value of its own, so that neither sees what the other changes in place. It is
-// parsed once, and copied before the first one sees it: a copy costs a quarter of a second parse.
+// parsed once, and copied before the first one sees it: a copy costs about an eighth of a second parse.
 
 import { userJson } from '../base/json.ts';
 import type { Payloads } from '../shard/evolve.ts';
