@@ -1,4 +1,5 @@
 // Durable timers: those that the last run has left, and those that commands set now.
+import { isError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
 import { PendingTimers } from '../timers/pending-timers.ts';
 import { recoverTimers } from '../timers/recovery.ts';
@@ -38,5 +39,12 @@ export function startTimers(made: Given & HostStage & HandlersStage & LastRunSta
     position: () => control.position('written'),
   });
   shutdown.add('messages', () => schedules.close());
+  if (options.store === undefined) {
+    const release = dispatch.timers.hold(lastRun.from);
+    unawaited(deliveries.recovered.then(() => schedules.recover(lastRun.carriedOut)).then(release), (error) => {
+      const message = 'schedules of the last run cannot be read: the log is kept for the next run';
+      if (!isError(error, 'RuntimeClosed')) options.logger.error({ err: error }, message);
+    });
+  }
   return { timers: new PendingTimers(timers, made.evolution), schedules };
 }

@@ -5,16 +5,15 @@
 import { createHash } from 'node:crypto';
 import { checkId, invalid, nameFault, nameOfDefinition } from '../base/checks.ts';
 import { dateMs } from '../base/clock.ts';
-import { TrunklineError } from '../base/errors.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
-import { checked, number, object } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import type { Logger } from '../base/logger.ts';
 import { NAME_BYTES_LIMIT } from '../base/name-limits.ts';
 import { pauseUnless } from '../base/on-abort.ts';
 import { isThenable } from '../base/thenable.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
-import { recordAt } from '../handler-state/records.ts';
+import { recordAt, recordsOf } from '../handler-state/records.ts';
 import { SerialChanges } from '../handler-state/serial-changes.ts';
 import type { AnyAggregate, Sender } from '../model/aggregate.ts';
 import { storedTypeOf } from '../model/aggregate-names.ts';
@@ -24,6 +23,7 @@ import type { Message } from '../wire/message.ts';
 import { argumentsJson } from '../wire/payload.ts';
 import { scheduleSender } from '../wire/timer.ts';
 import { type Slots, slotsOf } from './cron.ts';
+import { type Kept, keptIn } from './schedule-record.ts';
 import type { TimerDelivery } from './timers.ts';
 
 const table = 'schedules';
@@ -77,8 +77,6 @@ interface Plan {
 }
 
 const fields = fieldsOf<ScheduleOptions>({ cron: 'text', timeZone: 'text', missed: 'text' });
-const doneShape = object<{ doneMs: number }>({ doneMs: number });
-const doneIn = (value: unknown): { doneMs: number } => checked(value, doneShape, 'the last slot of a schedule');
 
 /** Commands by the clock; see `runtime.schedule`. */
 export class Schedules {
@@ -125,6 +123,24 @@ export class Schedules {
       throw error;
     }
     return schedule;
+  }
+
+  /**
+   * What the last run has executed of slots that are open, before the log forgets it: perhaps this run has no schedule of that name,
+   * and a later one has. Not with a store elsewhere, which may have refused what the log has.
+   * @internal
+   */
+  async recover(carriedOut: Pick<ReadonlySet<string>, 'has'>): Promise<void> {
+    const { tables } = this.parts;
+    await this.changes.durablyInTheEnd(async () => {
+      for await (const { key, record } of recordsOf(tables, table, keptIn)) {
+        const { open } = record;
+        if (open === undefined) continue;
+        const executed = new Set([...open.executed, ...open.ids.filter((id) => carriedOut.has(id))]);
+        if (executed.size > open.executed.length)
+          tables.stage(table, key, { ...record, open: { ...open, executed: [...executed] } });
+      }
+    });
   }
 
   /** Another of its name may run by now. */
@@ -186,7 +202,10 @@ class Running implements Schedule {
     // The clock has gone back since. Slots in between may have been executed, so none of them is due again.
     if (this.doneMs > now)
       this.parts.logger.warn({ next: this.next }, `schedule '${this.name}' has executed a slot later than now`);
-    unawaited(this.run(), (error) => this.parts.logger.error({ err: error }, `schedule '${this.name}' has ended`));
+    unawaited(this.run(), (error) => {
+      if (!isError(error, 'RuntimeClosed'))
+        this.parts.logger.error({ err: error }, `schedule '${this.name}' has ended`);
+    });
   }
 
   private look(): number | undefined {
@@ -212,7 +231,7 @@ class Running implements Schedule {
 
   /** What a slot sends has outcomes in the log until the slot is done, durably: so a restart in between executes none of it again. */
   private async execute(slot: number): Promise<void> {
-    const messages = this.messagesOf(slot);
+    const messages = await this.begun(slot, this.messagesOf(slot));
     let open = messages.length;
     const { promise: haveEnded, resolve } = Promise.withResolvers<void>();
     const done = haveEnded.then(() => this.done(slot));
@@ -275,17 +294,34 @@ class Running implements Schedule {
     };
   }
 
-  private async kept(): Promise<{ doneMs: number } | undefined> {
-    return recordAt(this.parts.tables, table, this.name, doneIn);
+  private async kept(): Promise<Kept | undefined> {
+    return recordAt(this.parts.tables, table, this.name, keptIn);
+  }
+
+  /** Durable before any is delivered; returns those that no earlier run has executed. */
+  private async begun(slotMs: number, messages: Message[]): Promise<Message[]> {
+    if (messages.length === 0) return messages;
+    const ids = messages.map(({ id }) => id);
+    const executed = await this.changes.durablyInTheEnd(async () => {
+      const { doneMs = this.doneMs, open } = (await this.kept()) ?? {};
+      const before = open?.slotMs === slotMs ? open.executed : [];
+      this.stage({ doneMs, open: { slotMs, ids, executed: before } });
+      return new Set(before);
+    });
+    return messages.filter(({ id }) => !executed.has(id));
   }
 
   /** Never back: one that was stopped in the middle of a slot may end behind slots of the next one of its name. */
   private async done(slot: number): Promise<void> {
     this.doneMs = Math.max(this.doneMs, slot);
     await this.changes.durablyInTheEnd(async () => {
-      const doneMs = Math.max((await this.kept())?.doneMs ?? 0, slot);
-      this.parts.tables.stage(table, this.name, { doneMs });
+      const { doneMs = slot, open } = (await this.kept()) ?? {};
+      this.stage({ doneMs: Math.max(doneMs, slot), open: open && open.slotMs > slot ? open : undefined });
     });
+  }
+
+  private stage(kept: Kept): void {
+    this.parts.tables.stage(table, this.name, kept);
   }
 }
 

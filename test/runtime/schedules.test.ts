@@ -141,6 +141,30 @@ test('other commands after a restart in the middle of a slot: each is executed o
   expect((await rung(runtime, 'a')).filter((one) => one === slot)).toHaveLength(2);
 });
 
+test('a run without the schedule in between, in the middle of a slot: what was executed is not executed again', async () => {
+  const dataDir = scratchFolder();
+  const file = join(dirname(dataDir), 'holds-the-slot');
+  writeFileSync(file, '');
+  const options = { dataDir, messages: { retry: { attempts: 1_000, minDelayMs: 20, maxDelayMs: 20 } } };
+  const act = (to: ScheduleTarget, slot: Date): void => {
+    to(Alarm, 'x').ring(second(slot));
+    to(Alarm, 'y').ringUnless(file);
+  };
+  let runtime = await start(options);
+  await runtime.schedule('s', { cron: everySecond, missed: 'all' }, act);
+  await whenRung(runtime, 1, 'x');
+  await runtime.close();
+  runtime = await start(options);
+  await runtime.ref(Alarm, 'other').ring('');
+  await runtime.close();
+  rmSync(file);
+  runtime = await start(options);
+  await runtime.schedule('s', { cron: everySecond, missed: 'all' }, act);
+  await whenRung(runtime, 2, 'y');
+  const all = await whenRung(runtime, 2, 'x');
+  expect(all).toEqual([...new Set(all)]);
+});
+
 test('what is no schedule is refused', async () => {
   const runtime = await start();
   const refused = async (options: object): Promise<string> =>
