@@ -90,7 +90,8 @@ export class HandlerStores {
     return handlerState;
   }
 
-  private hasLocal(): boolean {
+  /** Whether anything has been kept on this machine yet: it is not opened to find nothing. */
+  hasLocal(): boolean {
     return existsSync(dataFileOf(this.parts.folder));
   }
 

@@ -39,7 +39,7 @@ export function startTimers(made: Given & HostStage & HandlersStage & LastRunSta
     position: () => control.position('written'),
   });
   shutdown.add('messages', () => schedules.close());
-  if (options.store === undefined) {
+  if (options.store === undefined && handlers.stores.hasLocal()) {
     const release = dispatch.timers.hold(lastRun.from);
     unawaited(deliveries.recovered.then(() => schedules.recover(lastRun.carriedOut)).then(release), (error) => {
       const message = 'schedules of the last run cannot be read: the log is kept for the next run';

@@ -1,5 +1,6 @@
 // Durable timers: due once, never early, over restarts; replaced and cancelled by name.
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Runtime, RuntimeOptions } from '../../src/index.ts';
 import { Alarm } from './alarm.ts';
@@ -165,4 +166,12 @@ test('one that was replaced stays so when its successor has become a dead letter
   await runtime.close();
   runtime = await start(options);
   expect(await runtime.timers.list()).toEqual([]);
+});
+
+test('a start without timers and schedules opens nothing for them', async () => {
+  const dataDir = scratchFolder();
+  const runtime = await start({ dataDir });
+  await runtime.ref(Alarm, 'a').with({ ack: 'stored' }).ring('by hand');
+  await runtime.close();
+  expect(existsSync(join(dataDir, 'handlers', 'handlers.mdb'))).toBe(false);
 });
