@@ -89,11 +89,11 @@ export class PendingTimers {
     checkFields(what, which, queryFields);
     if (Object.keys(which).every((field) => field === 'limit'))
       invalid(what, which, 'must select some timers: {} selects none');
-    const changed: PendingTimer[] = [];
-    for (const timer of await this.select(which)) {
-      if (await this.timers.change(timer, dueMs)) changed.push(this.shown({ ...timer, dueMs: dueMs ?? timer.dueMs }));
-    }
-    return changed;
+    const selected = await this.select(which);
+    const isChanged = await Promise.all(selected.map((timer) => this.timers.change(timer, dueMs))); // in few commits
+    return selected
+      .filter((_, i) => isChanged[i])
+      .map((timer) => this.shown({ ...timer, dueMs: dueMs ?? timer.dueMs }));
   }
 
   private async select(query: TimerQuery): Promise<Timer[]> {

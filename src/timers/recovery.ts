@@ -27,13 +27,9 @@ export async function recoverTimers(
         if (change !== undefined) changes.push(change);
       });
       for (const change of changes) {
-        const { timer } = change;
-        if (timer !== undefined && resolved.has(timer.message.id))
-          await take({ ...change, timer: undefined }); // what it has replaced stays so
-        // It ends now, whatever its date: it may have been moved, or the clock set back.
-        else if (timer !== undefined && carriedOut.has(timer.message.id))
-          await take({ ...change, timer: { ...timer, dueMs: 0 } });
-        else await take(change);
+        // What is resolved waits no more, and what it has replaced does not come back.
+        const isResolved = change.timer !== undefined && resolved.has(change.timer.message.id);
+        await take(isResolved ? { ...change, timer: undefined } : change);
       }
       await yieldToLoop();
     }

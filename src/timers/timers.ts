@@ -18,7 +18,7 @@ import { type Pending, pendingOf } from './pending.ts';
 import { Stale } from './stale.ts';
 import type { DuePlace, TimerTables } from './timer-tables.ts';
 
-/** Some 60 MB. */
+/** Some 40 MB. */
 const inMemoryMostDefault = 65_536;
 /** The date may leap. */
 const lookAgainMs = 1_000;
@@ -91,8 +91,13 @@ export class Timers {
     }
   }
 
-  /** Those of the last run that were carried out, and still are in the tables: they end now, whatever their dates say. */
+  /**
+   * Those that the last run has carried out end now, whatever their dates say (one may have been moved, or the clock set back): those in
+   * memory in this turn, and those that only the tables still have.
+   */
   async finish(hasOutcome: (id: string) => boolean): Promise<void> {
+    for (const pending of [...this.current.values()])
+      if (hasOutcome(pending.timer.message.id) && !this.delivered.has(pending.key)) this.deliver(pending);
     for await (const timer of this.tables.withIds(hasOutcome)) {
       const key = laneOf(timer.message);
       const pending = this.current.get(key) ?? pendingOf(key, timer, true, false);
@@ -187,7 +192,7 @@ export class Timers {
   private enter(pending: Pending): void {
     if (this.horizon !== undefined && pending.timer.dueMs > this.horizon.dueMs) return;
     this.heap.push(pending);
-    if (this.heap.size > 2 * this.inMemoryMost) this.leaveOut();
+    if (this.heap.size > this.inMemoryMost) this.leaveOut();
     if (this.heap.first === pending) this.lookSoon();
   }
 
@@ -204,7 +209,7 @@ export class Timers {
   }
 
   private leaveOut(): void {
-    const left = this.heap.keepFirst(this.inMemoryMost);
+    const left = this.heap.keepFirst(this.inMemoryMost / 2);
     if (left[0] !== undefined) this.horizon = { dueMs: left[0].timer.dueMs - 1, position: 0 };
     for (const pending of left) this.kept(pending);
   }
@@ -250,7 +255,7 @@ export class Timers {
     }
     if (this.horizon !== undefined && this.heap.size < this.readAtOnce) this.readOn();
     const { first } = this.heap;
-    if (first === undefined) return; // whatever comes looks
+    if (first === undefined) return; // a timer that comes looks by itself
     const waitMs = first.timer.dueMs <= now ? noRoomMs : Math.min(first.timer.dueMs - now, lookAgainMs);
     this.clock = setTimeout(this.look, waitMs);
   }
